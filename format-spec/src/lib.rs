@@ -1,0 +1,37 @@
+//! The `.pak` archive: what its bytes mean, how they are laid out and when they are refused.
+//!
+//! `SPEC.md` beside this crate is normative; this is its implementation. No I/O and no `unsafe` here: callers bring the
+//! bytes (a memory map, a test's vector) and [`Archive::parse`] checks them once, after which the index is used in place.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod archive;
+pub mod dequant;
+mod dtype;
+mod error;
+mod hash;
+mod header;
+mod index;
+mod layout;
+pub mod limits;
+mod model;
+mod params;
+mod role;
+mod validate;
+
+pub use archive::Archive;
+pub use dtype::Dtype;
+pub use error::FormatError;
+pub use hash::{Sha256, hex};
+pub use header::{Header, MAGIC, VERSION};
+pub use index::{
+    Annotation, ArchivedIndex, ArchivedPart, ArchivedTensor, ArchivedTokenizer, ArchivedWeightPack, Index, Metadata,
+    NO_ID, NO_LAYER, Param, Part, Provenance, Source, Tensor, Tokenizer, WeightPack, archived,
+};
+pub use layout::{HEADER_LEN, PART_ALIGN, SEGMENT_ALIGN, align_up, lay_out_parts};
+pub use model::{ModelConfig, RopeLayout, RopeScaling};
+pub use params::ParamError;
+pub use role::{Codec, PackRole, TensorKind, TokenizerKind};
+
+/// Every fallible function of this crate fails with a [`FormatError`].
+pub type Result<T> = std::result::Result<T, FormatError>;

@@ -1,0 +1,107 @@
+//! Code tables: what a number in the index stands for. A code that is not in its table is refused.
+
+use std::fmt;
+
+macro_rules! code_table {
+    ($(#[$doc:meta])* $name:ident: $repr:ty { $($(#[$vdoc:meta])* $variant:ident = $code:literal $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr($repr)]
+        pub enum $name { $($(#[$vdoc])* $variant = $code,)* }
+
+        impl $name {
+            /// Every entry of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+            /// The entry with this code, if there is one.
+            pub fn from_code(code: $repr) -> Option<Self> {
+                match code { $($code => Some(Self::$variant),)* _ => None }
+            }
+            /// The number that stands for this entry in an archive.
+            pub const fn code(self) -> $repr { self as $repr }
+            /// The name that people read.
+            pub const fn name(self) -> &'static str { match self { $(Self::$variant => $text,)* } }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.pad(self.name()) }
+        }
+    };
+}
+
+code_table! {
+    /// What a pack holds: the unit of residency is whole rows of one role of one layer.
+    PackRole: u8 {
+        /// q, k and v rows of one or more key-value groups.
+        AttentionHeads = 1 "attention-heads",
+        /// Rows of the attention output projection.
+        AttentionOutput = 2 "attention-output",
+        /// Gate and up rows of the feed-forward network.
+        MlpBlock = 3 "mlp-block",
+        /// Rows of the feed-forward down projection.
+        MlpDown = 4 "mlp-down",
+        /// One whole expert: gate, up and down.
+        Expert = 5 "expert",
+        /// The expert router.
+        Router = 6 "router",
+        /// Normalisation weights and other small vectors.
+        Norms = 7 "norms",
+        /// Rows of the token embedding.
+        Embedding = 8 "embedding",
+        /// Rows of the output head.
+        Head = 9 "head",
+    }
+}
+
+code_table! {
+    /// Which weight of the architecture a tensor is.
+    TensorKind: u16 {
+        /// Token embedding `[vocabulary, hidden]`; also the head where none is stored.
+        TokenEmbedding = 1 "token_embd",
+        /// Norm before the head `[hidden]`.
+        OutputNorm = 2 "output_norm",
+        /// Output head `[vocabulary, hidden]`.
+        Output = 3 "output",
+        /// Divisors of the rotary frequencies `[rope dims / 2]`.
+        RopeFactors = 4 "rope_freqs",
+        /// Norm before attention `[hidden]`.
+        AttentionNorm = 16 "attn_norm",
+        /// Query projection `[heads * head size, hidden]`.
+        Query = 17 "attn_q",
+        /// Key projection `[kv heads * head size, hidden]`.
+        Key = 18 "attn_k",
+        /// Value projection `[kv heads * head size, hidden]`.
+        Value = 19 "attn_v",
+        /// Attention output projection `[hidden, heads * head size]`.
+        AttentionOutput = 20 "attn_output",
+        /// Norm before the feed-forward network `[hidden]`.
+        FfnNorm = 32 "ffn_norm",
+        /// Gate projection `[ffn, hidden]`.
+        FfnGate = 33 "ffn_gate",
+        /// Up projection `[ffn, hidden]`.
+        FfnUp = 34 "ffn_up",
+        /// Down projection `[hidden, ffn]`.
+        FfnDown = 35 "ffn_down",
+        /// Kept so that `extract` returns it; no computation reads it.
+        Unused = 255 "unused",
+    }
+}
+
+code_table! {
+    /// How the bytes of a part are coded.
+    Codec: u8 {
+        /// As the source stored them, row after row.
+        Raw = 0 "raw",
+    }
+}
+
+code_table! {
+    /// Where the vocabulary came from, and so how it is rebuilt.
+    TokenizerKind: u8 {
+        /// Byte-level BPE from GGUF metadata (`tokenizer.ggml.model` = `gpt2`): tokens, merges, a pre-tokenizer's name.
+        GgufBpe = 1 "gguf-bpe",
+        /// SentencePiece from GGUF metadata (`tokenizer.ggml.model` = `llama`): tokens and scores.
+        GgufSentencePiece = 2 "gguf-sentencepiece",
+        /// A Hugging Face `tokenizer.json`, stored whole.
+        HuggingFace = 3 "tokenizer.json",
+    }
+}

@@ -1,0 +1,18 @@
+//! Runs a `.pak` archive in Vulkan compute shaders.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`pak`] | the archive, memory-mapped |
+//! | [`gpu`] | Vulkan: devices, memory, pipelines, submission; all `ash` and nearly all `unsafe` live here |
+//! | [`memory`] | where a pack lies in a block of memory; no Vulkan |
+//! | [`residency`] | which pack is where, and for how long; no Vulkan |
+//! | [`text`] | tokenizer and chat template |
+//! | [`engine`] | load, forward pass, KV cache, sampler |
+#![deny(missing_docs)]
+
+pub mod engine;
+pub mod gpu;
+pub mod memory;
+pub mod pak;
+pub mod residency;
+pub mod text;
