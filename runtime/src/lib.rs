@@ -10,9 +10,9 @@
 //! | [`engine`] | load, forward pass, KV cache, sampler |
 #![deny(missing_docs)]
 
-pub mod engine;
+//ENG
 pub mod gpu;
 pub mod memory;
 pub mod pak;
 pub mod residency;
-pub mod text;
+//TXT

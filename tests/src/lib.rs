@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)] // test support: a failure here is a failed test
 
+pub mod blocks;
 pub mod fixtures;
-pub mod oracle;
+pub mod kernel_rig;
+//ORA
 
 /// ||a - b|| / ||b||, in f64; NaN if any element is.
 pub fn relative_error(a: &[f32], b: &[f64]) -> f64 {

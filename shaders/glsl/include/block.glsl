@@ -1,5 +1,6 @@
 // Stored blocks, eight weights at a time. A row is a run of blocks; a block is GROUPS scale groups of UNITS units;
-// a unit decodes to two vec4 at the columns `columns(group, unit)` of its block. Layouts: format-spec/src/dequant.rs.
+// a unit decodes to two vec4 at the columns `columns(group, unit)` of its block. Groups come in WINDOWS, runs of consecutive
+// columns. Plain types have blocks too, of 32 elements; a row need not end with a whole one. Layouts: format-spec/src/dequant.rs.
 
 struct Scale { vec2 d; vec2 m; };  // w = q * d + m, x for the unit's first vec4 and y for its second
 
@@ -18,30 +19,30 @@ ivec4 low_nibbles_i(uint w) { return ivec4(w, w >> 8, w >> 16, w >> 24) & 15; }
 ivec4 high_nibbles_i(uint w) { return ivec4(w >> 4, w >> 12, w >> 20, w >> 28) & 15; }
 
 #if defined(DTYPE_F32)
-const uint BLOCK = 8, BLOCK_BYTES = 32, GROUPS = 1, UNITS = 1;
+const uint BLOCK = 32, BLOCK_BYTES = 128, GROUPS = 1, UNITS = 4;
 #define PLAIN 4
 float element(uint64_t row, uint k) { return F32s(row).at[k]; }
 void decode(uint64_t block, uint g, uint u, Scale s, out vec4 a, out vec4 b) {
   F32x4s p = F32x4s(block);
-  a = p.at[0]; b = p.at[1];
+  a = p.at[2 * u]; b = p.at[2 * u + 1];
 }
 
 #elif defined(DTYPE_F16)
-const uint BLOCK = 8, BLOCK_BYTES = 16, GROUPS = 1, UNITS = 1;
+const uint BLOCK = 32, BLOCK_BYTES = 64, GROUPS = 1, UNITS = 4;
 #define PLAIN 2
 float element(uint64_t row, uint k) { return half_to_float(uint(U16s(row).at[k])); }
 void decode(uint64_t block, uint g, uint u, Scale s, out vec4 a, out vec4 b) {
-  const uvec4 w = U32x4s(block).at[0];
+  const uvec4 w = U32x4s(block).at[u];
   a = vec4(unpackHalf2x16(w.x), unpackHalf2x16(w.y));
   b = vec4(unpackHalf2x16(w.z), unpackHalf2x16(w.w));
 }
 
 #elif defined(DTYPE_BF16)
-const uint BLOCK = 8, BLOCK_BYTES = 16, GROUPS = 1, UNITS = 1;
+const uint BLOCK = 32, BLOCK_BYTES = 64, GROUPS = 1, UNITS = 4;
 #define PLAIN 2
 float element(uint64_t row, uint k) { return uintBitsToFloat(uint(U16s(row).at[k]) << 16); }
 void decode(uint64_t block, uint g, uint u, Scale s, out vec4 a, out vec4 b) {
-  const uvec4 w = U32x4s(block).at[0];
+  const uvec4 w = U32x4s(block).at[u];
   const uvec4 low = w << 16, high = w & 0xFFFF0000u;
   a = uintBitsToFloat(uvec4(low.x, high.x, low.y, high.y));
   b = uintBitsToFloat(uvec4(low.z, high.z, low.w, high.w));
@@ -175,9 +176,18 @@ uvec2 columns(uint g, uint u) {
 }
 #endif
 
+#if defined(DTYPE_Q4_K) || defined(DTYPE_Q5_K)
+const uint WINDOWS = 4;
+#elif defined(DTYPE_Q6_K)
+const uint WINDOWS = 2;
+#else
+const uint WINDOWS = 1;
+#endif
+const uint WINDOW = BLOCK / WINDOWS;  // columns of a window
+
 #ifdef PLAIN
 Scale scale_of(uint64_t block, uint g) { return Scale(vec2(1.0), vec2(0.0)); }
-uvec2 columns(uint g, uint u) { return uvec2(0, 4); }
+uvec2 columns(uint g, uint u) { return uvec2(8 * u, 8 * u + 4); }
 #endif
 
 // Bytes of a row of `k` columns.

@@ -1,7 +1,8 @@
 // y[t][r] = sum_k w[r][k] x[t][k] over the parts of one operation, wherever they lie.
 layout(constant_id = 1) const uint TOKENS = 1;      // tokens a workgroup
-layout(constant_id = 2) const uint ROWS = 1;        // rows a subgroup
+layout(constant_id = 2) const uint ROWS = 1;        // rows a subgroup, or an invocation
 layout(constant_id = 3) const bool ACCUMULATE = false;  // y += instead of y =
+layout(constant_id = 4) const uint SUBGROUP = 32;   // size of a subgroup
 
 layout(push_constant) uniform Args {
   U64s packs;      // pack table
