@@ -10,6 +10,7 @@
 //! | `memory_type`, `device_memory`, `buffer` | where memory comes from, its account and cap, [`Buffer`] |
 //! | `staging` | [`Gpu::upload`], [`Gpu::download`] |
 //! | `pipeline`, `pipeline_cache` | [`Pipeline`], and the driver's compiled code on disk |
+//! | `shader_cache` | [`ShaderCache`]: pipelines by kernel, made on first use, swapped when their source changes |
 //! | `queue`, `commands`, `timestamps` | [`Ticket`], [`Recorder`], [`Commands`], [`Timestamps`] |
 //! | `error` | [`GpuError`] |
 
@@ -26,6 +27,7 @@ mod physical_device;
 mod pipeline;
 mod pipeline_cache;
 mod queue;
+mod shader_cache;
 mod staging;
 mod timestamps;
 
@@ -43,4 +45,5 @@ pub use memory_type::Memory;
 pub use physical_device::{DeviceInfo, DeviceKind};
 pub use pipeline::{Pipeline, PipelineInfo};
 pub use queue::{QueueKind, Ticket};
+pub use shader_cache::{KernelKey, ReloadReport, ShaderCache, ShaderSource};
 pub use timestamps::Timestamps;
