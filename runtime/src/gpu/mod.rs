@@ -6,7 +6,7 @@
 //! | file | what |
 //! |---|---|
 //! | `context` | [`Gpu`]: an open device; submission, waiting |
-//! | `instance`, `physical_device`, `features`, `logical_device` | loader, validation, the choice of a device, its features |
+//! | `instance`, `physical_device`, `features`, `cooperative_matrix`, `logical_device` | loader, validation, the choice of a device, its features |
 //! | `memory_type`, `device_memory`, `buffer` | where memory comes from, its account and cap, [`Buffer`] |
 //! | `staging` | [`Gpu::upload`], [`Gpu::download`] |
 //! | `pipeline`, `pipeline_cache` | [`Pipeline`], and the driver's compiled code on disk |
@@ -17,6 +17,7 @@
 mod buffer;
 mod commands;
 mod context;
+mod cooperative_matrix;
 mod device_memory;
 mod error;
 mod features;
@@ -37,6 +38,7 @@ mod tests;
 pub use buffer::Buffer;
 pub use commands::{Commands, Recorder};
 pub use context::{Gpu, GpuOptions};
+pub use cooperative_matrix::{CooperativeMatrix, MatrixElement};
 pub use device_memory::MemoryUsed;
 pub use error::GpuError;
 pub use features::Features;
