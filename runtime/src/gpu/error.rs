@@ -1,6 +1,7 @@
 //! What can go wrong between the runtime and a GPU, one variant a broken rule.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use ash::vk;
 
@@ -176,6 +177,22 @@ pub enum GpuError {
     NoSuchKernel {
         /// What was asked for.
         name: String,
+    },
+    /// A kernel does not compile, and there is no other version of it.
+    #[error("kernel `{name}` does not compile: {message}")]
+    Kernel {
+        /// The kernel.
+        name: String,
+        /// What the compiler said.
+        message: String,
+    },
+    /// The folder with the sources of the kernels cannot be read.
+    #[error("shader folder {}: {reason}", folder.display())]
+    ShaderFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        reason: std::io::Error,
     },
     /// A timestamp that the query pool has no room for, or a device without timestamps.
     #[error("timestamp {index} of {count}")]

@@ -2,9 +2,12 @@
 
 use ash::{ext, khr, vk};
 
+use super::cooperative_matrix::{
+    COOPERATIVE_MATRIX_SINCE, SHADER_BFLOAT16, SHADER_BFLOAT16_SINCE, ShaderBfloat16Features,
+};
 use super::instance::{Instance, lists};
 
-/// Optional features of a device.
+/// Optional features of a device. Under validation, those that are newer than the layer are off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Features {
     /// Arithmetic on 16-bit floats.
@@ -21,6 +24,8 @@ pub struct Features {
     pub integer_dot_product: bool,
     /// Matrix products spread over a subgroup (VK_KHR_cooperative_matrix).
     pub cooperative_matrix: bool,
+    /// Bfloat16 in shaders and cooperative matrices (VK_KHR_shader_bfloat16).
+    pub bfloat16: bool,
     /// The driver says how much of a heap is free (VK_EXT_memory_budget).
     pub memory_budget: bool,
     /// The memory model that cooperative matrices need.
@@ -41,7 +46,8 @@ impl Features {
         let sizes_known = has(vk::API_VERSION_1_3, ext::subgroup_size_control::NAME);
         let dot_known = has(vk::API_VERSION_1_3, khr::shader_integer_dot_product::NAME);
         let maintenance_known = has(vk::API_VERSION_1_3, khr::maintenance4::NAME);
-        let matrix_known = lists(listed, khr::cooperative_matrix::NAME);
+        let matrix_known = lists(listed, khr::cooperative_matrix::NAME) && instance.lets_use(COOPERATIVE_MATRIX_SINCE);
+        let bfloat16_known = lists(listed, SHADER_BFLOAT16) && instance.lets_use(SHADER_BFLOAT16_SINCE);
 
         let mut v11 = vk::PhysicalDeviceVulkan11Features::default();
         let mut v12 = vk::PhysicalDeviceVulkan12Features::default();
@@ -49,6 +55,7 @@ impl Features {
         let mut dot = vk::PhysicalDeviceShaderIntegerDotProductFeatures::default();
         let mut maintenance = vk::PhysicalDeviceMaintenance4Features::default();
         let mut matrix = vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default();
+        let mut bfloat16 = ShaderBfloat16Features::new(false);
         let mut all = vk::PhysicalDeviceFeatures2::default().push_next(&mut v11).push_next(&mut v12);
         if sizes_known {
             all = all.push_next(&mut sizes);
@@ -61,6 +68,9 @@ impl Features {
         }
         if matrix_known {
             all = all.push_next(&mut matrix);
+        }
+        if bfloat16_known {
+            all = all.push_next(&mut bfloat16);
         }
         // SAFETY: the device comes from this instance, and knows every struct in the chain.
         unsafe { instance.raw.get_physical_device_features2(device, &mut all) };
@@ -84,6 +94,7 @@ impl Features {
             subgroup_size_control: on(sizes.subgroup_size_control),
             integer_dot_product: on(dot.shader_integer_dot_product),
             cooperative_matrix: on(matrix.cooperative_matrix) && memory_model,
+            bfloat16: on(bfloat16.shader_bfloat16_type) && on(bfloat16.shader_bfloat16_cooperative_matrix),
             memory_budget: lists(listed, ext::memory_budget::NAME),
             vulkan_memory_model: memory_model,
             maintenance4: on(maintenance.maintenance4),
@@ -108,6 +119,7 @@ impl Features {
         let mut dot = vk::PhysicalDeviceShaderIntegerDotProductFeatures::default().shader_integer_dot_product(true);
         let mut maintenance = vk::PhysicalDeviceMaintenance4Features::default().maintenance4(true);
         let mut matrix = vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default().cooperative_matrix(true);
+        let mut bfloat16 = ShaderBfloat16Features::new(true);
         let mut all = vk::PhysicalDeviceFeatures2::default().features(core).push_next(&mut v11).push_next(&mut v12);
         if self.subgroup_size_control {
             all = all.push_next(&mut sizes);
@@ -120,6 +132,9 @@ impl Features {
         }
         if self.cooperative_matrix {
             all = all.push_next(&mut matrix);
+        }
+        if self.bfloat16 {
+            all = all.push_next(&mut bfloat16);
         }
         create(&mut all)
     }

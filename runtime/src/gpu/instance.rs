@@ -19,12 +19,13 @@ pub(super) struct Instance {
     pub(super) raw: ash::Instance,
     messenger: Option<Messenger>,
     // Declared last: the loader library must outlive everything that came from it.
-    _entry: ash::Entry,
+    pub(super) entry: ash::Entry,
 }
 
 struct Messenger {
     functions: ext::debug_utils::Instance,
     handle: vk::DebugUtilsMessengerEXT,
+    layer_version: u32,
     log: Box<ValidationLog>,
 }
 
@@ -39,7 +40,7 @@ impl Instance {
     /// Loads Vulkan and creates an instance, with the validation layer if asked for.
     pub(super) fn new(validation: bool) -> Result<Self, GpuError> {
         // SAFETY: loading the system's Vulkan loader runs its initialisers, as in every Vulkan program; the library is
-        // kept in `_entry`, which is dropped after all that uses it.
+        // kept in `entry`, which is dropped after all that uses it.
         let entry = unsafe { ash::Entry::load() }.map_err(|error| GpuError::NoLoader { reason: error.to_string() })?;
         let mut extensions = Vec::new();
         let mut layers = Vec::new();
@@ -51,8 +52,9 @@ impl Instance {
             flags |= vk::InstanceCreateFlags::ENUMERATE_PORTABILITY_KHR;
         }
         let mut synchronization = false;
+        let mut layer_version = 0;
         if validation {
-            require_validation_layer(&entry)?;
+            layer_version = validation_layer(&entry)?;
             layers.push(VALIDATION_LAYER.as_ptr());
             extensions.push(ext::debug_utils::NAME.as_ptr());
             // SAFETY: the layer name is a C string with static lifetime.
@@ -89,15 +91,15 @@ impl Instance {
             result => GpuError::vulkan("creating the instance", result),
         })?;
         // From here on, dropping `instance` cleans up.
-        let mut instance = Self { raw, messenger: None, _entry: entry };
+        let mut instance = Self { raw, messenger: None, entry };
         if validation {
-            let functions = ext::debug_utils::Instance::new(&instance._entry, &instance.raw);
+            let functions = ext::debug_utils::Instance::new(&instance.entry, &instance.raw);
             let messenger_info = self::messenger_info(&log);
             // SAFETY: the instance was created with VK_EXT_debug_utils, and the log that the messenger points at is
             // boxed and dropped after the messenger.
             let handle = unsafe { functions.create_debug_utils_messenger(&messenger_info, None) }
                 .during("creating the validation messenger")?;
-            instance.messenger = Some(Messenger { functions, handle, log });
+            instance.messenger = Some(Messenger { functions, handle, layer_version, log });
         }
         Ok(instance)
     }
@@ -105,6 +107,11 @@ impl Instance {
     /// Whether the validation layer is on.
     pub(super) fn validates(&self) -> bool {
         self.messenger.is_some()
+    }
+
+    /// Whether an extension of Vulkan `version` may be used: a validation layer that is older takes it for an error.
+    pub(super) fn lets_use(&self, version: u32) -> bool {
+        self.messenger.as_ref().is_none_or(|messenger| messenger.layer_version >= version)
     }
 
     /// How many errors the validation layer has reported.
@@ -136,11 +143,12 @@ pub(super) fn lists(extensions: &[vk::ExtensionProperties], name: &CStr) -> bool
     extensions.iter().any(|extension| extension.extension_name_as_c_str() == Ok(name))
 }
 
-fn require_validation_layer(entry: &ash::Entry) -> Result<(), GpuError> {
+/// The Vulkan version that the validation layer was made for.
+fn validation_layer(entry: &ash::Entry) -> Result<u32, GpuError> {
     // SAFETY: enumerating layers has no precondition.
     let layers = unsafe { entry.enumerate_instance_layer_properties() }.during("listing the layers")?;
-    let found = layers.iter().any(|layer| layer.layer_name_as_c_str() == Ok(VALIDATION_LAYER));
-    if found { Ok(()) } else { Err(GpuError::NoValidationLayer) }
+    let found = layers.iter().find(|layer| layer.layer_name_as_c_str() == Ok(VALIDATION_LAYER));
+    found.map(|layer| layer.spec_version).ok_or(GpuError::NoValidationLayer)
 }
 
 fn messenger_info(log: &ValidationLog) -> vk::DebugUtilsMessengerCreateInfoEXT<'static> {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use ash::{ext, khr, vk};
 
+use super::cooperative_matrix::{CooperativeMatrix, SHADER_BFLOAT16};
 use super::error::{During, GpuError};
 use super::features::Features;
 use super::instance::{Instance, lists};
@@ -62,6 +63,8 @@ pub struct DeviceInfo {
     pub unified: bool,
     /// The optional features that this device has, and which [`Gpu::open`](super::Gpu::open) switches on.
     pub features: Features,
+    /// The matrix products that a subgroup computes at once; none without cooperative matrices.
+    pub cooperative_matrices: Vec<CooperativeMatrix>,
     /// The most invocations in one workgroup.
     pub max_workgroup_invocations: u32,
     /// The most workgroups in one dispatch, by dimension.
@@ -217,6 +220,10 @@ fn describe(instance: &Instance, index: usize, handle: vk::PhysicalDevice) -> Re
         heap_bytes: memory.device_heap().map_or(0, |heap| heap.bytes),
         budget_free: free_bytes(instance, handle, &memory, features.memory_budget),
         unified: shared && memory.unified(),
+        cooperative_matrices: match features.cooperative_matrix {
+            true => CooperativeMatrix::list(instance, handle),
+            false => Vec::new(),
+        },
         max_workgroup_invocations: core.limits.max_compute_work_group_invocations,
         max_workgroups: core.limits.max_compute_work_group_count,
         shared_memory_bytes: core.limits.max_compute_shared_memory_size,
@@ -250,6 +257,7 @@ fn extensions(info: &DeviceInfo, listed: &[vk::ExtensionProperties]) -> Vec<&'st
         (khr::shader_integer_dot_product::NAME, info.features.integer_dot_product),
         (khr::maintenance4::NAME, info.features.maintenance4),
         (khr::cooperative_matrix::NAME, info.features.cooperative_matrix),
+        (SHADER_BFLOAT16, info.features.bfloat16),
         (khr::portability_subset::NAME, true),
     ];
     wanted.into_iter().filter(|&(name, wanted)| wanted && lists(listed, name)).map(|(name, _)| name).collect()

@@ -147,3 +147,14 @@ fn a_done_ticket_is_done() {
     gpu.wait(Ticket::DONE).unwrap();
     gpu.wait(gpu.latest(QueueKind::Transfer)).unwrap();
 }
+
+#[test]
+fn handles_go_from_thread_to_thread() {
+    fn shared<T: Send + Sync>() {}
+    fn sent<T: Send>() {}
+    shared::<super::super::Gpu>();
+    shared::<super::super::Buffer>();
+    shared::<super::super::Commands>();
+    shared::<super::super::ShaderCache>();
+    sent::<super::super::Recorder>();
+}

@@ -2,6 +2,9 @@
 
 mod commands;
 mod memory;
+mod memory_type;
+mod pipeline_cache;
+mod shader_cache;
 mod staging;
 
 use std::sync::Arc;
