@@ -42,7 +42,8 @@ pub(super) const SPACE_MARK: char = '\u{2581}';
 /// The byte that `<0x0A>` names.
 pub(super) fn byte_token_value(text: &str) -> Option<u8> {
     let digits = text.strip_prefix("<0x")?.strip_suffix('>')?;
-    (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok())?
+    let hexadecimal = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    hexadecimal.then(|| u8::from_str_radix(digits, 16).ok())?
 }
 
 /// The character by which GPT-2's byte-level alphabet writes a byte: itself where it is printable Latin-1, else the next

@@ -1,6 +1,8 @@
 //! Whole tokenizers and templates: hand-made vocabularies, hostile tables, published templates' shapes.
 
 mod chat_template;
+mod gguf;
+mod golden;
 mod hostile;
 mod stream;
 mod vocabularies;
