@@ -1,1 +1,26 @@
-//! memory
+//! Where things lie in memory, and how much of it there is. No Vulkan: ranges are numbers.
+//!
+//! | file | what |
+//! |---|---|
+//! | `tree.rs` | the binary tree of free and used nodes of one block |
+//! | `allocator.rs` | [`FractalMemoryAllocator`]: ranges in many blocks, and their books |
+//! | `defragment.rs` | [`Move`]: a plan that closes the holes |
+//! | `account.rs` | [`Account`] and [`LeakReport`]: who holds how much |
+//! | `budget.rs` | [`Budget`]: a hard cap |
+//! | `byte_size.rs` | [`ByteSize`]: sizes as people write them |
+
+mod account;
+mod allocator;
+mod budget;
+mod byte_size;
+mod defragment;
+mod tree;
+
+pub use account::{Account, Holder, LeakReport};
+pub use allocator::{AllocError, FractalMemoryAllocator, NODE, Range};
+pub use budget::{Budget, OverBudget};
+pub use byte_size::{ByteSize, ByteSizeError};
+pub use defragment::Move;
+
+#[cfg(test)]
+mod oracle;

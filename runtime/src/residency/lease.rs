@@ -1,0 +1,29 @@
+//! Packs that may not move while the device reads them.
+
+/// The right to read some packs in VRAM. Until it is given to [`release`](super::NomadPackManager::release), and the
+/// device has passed the point named there, none of them moves.
+///
+/// A lease that is dropped instead keeps its packs where they are for good.
+#[derive(Debug)]
+#[must_use = "a lease that is not released pins its packs for good"]
+pub struct Lease {
+    /// Sorted by pack, each once.
+    addresses: Box<[(usize, u64)]>,
+}
+
+impl Lease {
+    /// `addresses` are sorted by pack.
+    pub(super) fn new(addresses: Box<[(usize, u64)]>) -> Self {
+        Self { addresses }
+    }
+
+    /// Device address of a pack; `None` for one that this lease does not cover.
+    pub fn address(&self, pack: usize) -> Option<u64> {
+        self.addresses.binary_search_by_key(&pack, |&(pack, _)| pack).ok().map(|i| self.addresses[i].1)
+    }
+
+    /// The packs covered, in ascending order.
+    pub fn packs(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.addresses.iter().map(|&(pack, _)| pack)
+    }
+}

@@ -1,0 +1,56 @@
+#version 460
+// y[t][r] = sum_k w[r][k] x[t][k], ROWS rows a subgroup: lanes stride over a row's units, so that loads coalesce.
+#include "common.glsl"
+#include "block.glsl"
+#include "matmul_args.glsl"
+
+void main() {
+  const uint tile = gl_WorkGroupID.x;
+  const Part part = find_part(a.parts, a.part_count, tile);
+  const uint row0 = ((tile - part.first_tile) * gl_NumSubgroups + gl_SubgroupID) * ROWS;
+  const uint first = gl_WorkGroupID.y * TOKENS;
+  const uint row_bytes = row_bytes_of(a.columns_);
+  const uint64_t w = a.packs.at[part.pack] + part.offset;
+  F32x4s x = F32x4s(a.x + uint64_t(first) * a.x_stride * 4);
+  const uint stride = a.x_stride / 4;
+
+  uint64_t rows[ROWS];
+  float sum[ROWS][TOKENS];
+  [[unroll]] for (uint r = 0; r < ROWS; r++) {
+    rows[r] = w + uint64_t(min(row0 + r, part.rows - 1)) * row_bytes;
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[r][t] = 0.0;
+  }
+#ifdef PLAIN
+  const bool aligned = a.columns_ % 8 == 0;
+  const uint units = aligned ? a.columns_ / 8 : 0;
+#else
+  const uint units = a.columns_ / 8;
+#endif
+  for (uint i = gl_SubgroupInvocationID; i < units; i += gl_SubgroupSize) {
+    const uint b = i / (GROUPS * UNITS), g = i / UNITS % GROUPS, u = i % UNITS;
+    const uvec2 k = (columns(g, u) + b * BLOCK) / 4;
+    vec4 w0[ROWS], w1[ROWS];
+    [[unroll]] for (uint r = 0; r < ROWS; r++) {
+      const uint64_t block = rows[r] + uint64_t(b) * BLOCK_BYTES;
+      decode(block, g, u, scale_of(block, g), w0[r], w1[r]);
+    }
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+      const vec4 x0 = x.at[t * stride + k.x], x1 = x.at[t * stride + k.y];
+      [[unroll]] for (uint r = 0; r < ROWS; r++) sum[r][t] += dot(w0[r], x0) + dot(w1[r], x1);
+    }
+  }
+#ifdef PLAIN
+  if (!aligned) for (uint k = gl_SubgroupInvocationID; k < a.columns_; k += gl_SubgroupSize) {
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+      const float v = x.at[t * stride + k / 4][k % 4];
+      [[unroll]] for (uint r = 0; r < ROWS; r++) sum[r][t] = fma(element(rows[r], k), v, sum[r][t]);
+    }
+  }
+#endif
+  [[unroll]] for (uint r = 0; r < ROWS; r++) {
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+      const float v = subgroupAdd(sum[r][t]);
+      if (subgroupElect() && row0 + r < part.rows) write(first + t, part.first_row + row0 + r, v);
+    }
+  }
+}
