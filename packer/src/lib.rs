@@ -6,9 +6,12 @@
 #![deny(missing_docs)]
 
 mod architecture;
+mod archive_file;
 mod convert;
 mod draft;
 mod error;
+mod extract;
+mod inspect;
 pub mod limits;
 mod map;
 mod monitor;
@@ -18,12 +21,16 @@ mod segments;
 mod size;
 mod source;
 mod source_hash;
+mod verify;
 
 pub use architecture::ArchitectureError;
 pub use convert::{ConvertOptions, ConvertReport, convert, default_output};
 pub use error::{Error, Problem};
+pub use extract::{ExtractReport, extract};
+pub use inspect::{inspect_json, inspect_text};
 pub use monitor::Monitor;
 pub use planner::PlanError;
 pub use size::{format_size, parse_size};
 pub use source::gguf::{GgufError, check_gguf};
 pub use source::safetensors::SafetensorsError;
+pub use verify::{VerifyReport, verify};
