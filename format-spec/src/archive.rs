@@ -50,8 +50,13 @@ impl<'a> Archive<'a> {
 
     /// Checks the segment of pack number `pack` against its hash.
     pub fn verify_pack(&self, pack: usize) -> Result<()> {
+        self.verify_segment(pack, self.segment(&self.index.packs[pack]))
+    }
+
+    /// Checks `bytes`, read from the file by other means than the map, against the hash of pack number `pack`.
+    pub fn verify_segment(&self, pack: usize, bytes: &[u8]) -> Result<()> {
         let p = &self.index.packs[pack];
-        if Sha256::of(self.segment(p)) == p.sha256 {
+        if Sha256::of(bytes) == p.sha256 {
             return Ok(());
         }
         let offset = p.offset.to_native();
