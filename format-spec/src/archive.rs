@@ -1,7 +1,10 @@
 //! An archive in memory: checked once, then used in place.
 
 use crate::validate::validate;
-use crate::{ArchivedIndex, ArchivedWeightPack, FormatError, Header, ModelConfig, NO_LAYER, PackRole, Result, Sha256};
+use crate::{
+    ArchivedIndex, ArchivedWeightPack, FormatError, Header, ModelConfig, NO_LAYER, PackRole, Result, SEGMENT_ALIGN,
+    Sha256, align_up,
+};
 
 /// A checked archive over the bytes of a whole file (a memory map, as a rule).
 #[derive(Clone)]
@@ -48,7 +51,8 @@ impl<'a> Archive<'a> {
         &self.bytes[to_usize(pack.offset.to_native())..][..to_usize(pack.len.to_native())]
     }
 
-    /// Checks the segment of pack number `pack` against its hash.
+    /// Checks the segment of pack number `pack` against its hash, and that the padding in it and behind it is zero. With
+    /// every pack checked, no byte of the file has gone unchecked.
     pub fn verify_pack(&self, pack: usize) -> Result<()> {
         self.verify_segment(pack, self.segment(&self.index.packs[pack]))
     }
@@ -57,7 +61,7 @@ impl<'a> Archive<'a> {
     pub fn verify_segment(&self, pack: usize, bytes: &[u8]) -> Result<()> {
         let p = &self.index.packs[pack];
         if Sha256::of(bytes) == p.sha256 {
-            return Ok(());
+            return self.check_padding(pack);
         }
         let offset = p.offset.to_native();
         Err(FormatError::SegmentCorrupt {
@@ -70,6 +74,25 @@ impl<'a> Archive<'a> {
             offset,
             end: offset + p.len.to_native(),
         })
+    }
+
+    /// Between parts, and from the last part to the next segment. Left to [`verify_pack`](Self::verify_pack) because it
+    /// touches a page of every segment, and parsing touches none.
+    fn check_padding(&self, pack: usize) -> Result<()> {
+        let p = &self.index.packs[pack];
+        let start = p.offset.to_native();
+        let first = p.first_part.to_native() as usize;
+        let parts = &self.index.parts[first..][..p.part_count.to_native() as usize];
+        // validate() has placed the parts in order, and the next segment or the index at a multiple of SEGMENT_ALIGN
+        let next = align_up(start + p.len.to_native(), SEGMENT_ALIGN).unwrap_or(start);
+        let starts = parts.iter().skip(1).map(|part| start + part.offset.to_native()).chain([next]);
+        for (part, next) in parts.iter().zip(starts) {
+            let end = start + part.offset.to_native() + part.coded_len.to_native();
+            if let Some(at) = self.bytes[to_usize(end)..to_usize(next)].iter().position(|b| *b != 0) {
+                return Err(FormatError::PaddingNotZero { pack, at: end + at as u64 });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -268,6 +268,14 @@ pub enum FormatError {
         /// Where it ends.
         end: u64,
     },
+    /// Padding that is not zero.
+    #[error("pack {pack}: byte {at} is padding and not zero; copy or download the archive again")]
+    PaddingNotZero {
+        /// The pack that it follows, or lies in.
+        pack: usize,
+        /// Its offset in the file.
+        at: u64,
+    },
     /// A hyperparameter that is missing or makes no sense.
     #[error(transparent)]
     Param(#[from] ParamError),

@@ -8,6 +8,8 @@ pub const TENSORS: usize = 1 << 20;
 pub const PACKS: usize = 1 << 22;
 /// Most parts over all packs.
 pub const PARTS: usize = 1 << 23;
+/// Most hyperparameters.
+pub const PARAMS: usize = 256;
 /// Most dimensions of a tensor.
 pub const DIMS: usize = 8;
 /// Longest pack, in bytes as coded (drivers cap one allocation near 4 GiB; a pack must fit a 1 GiB block).

@@ -71,11 +71,13 @@ impl Reader {
     }
 
     pub fn text(&mut self, key: &'static str) -> Result<String> {
-        self.take(key).map(|p| p.text).ok_or(ParamError::Missing { key })
+        let p = self.take(key).ok_or(ParamError::Missing { key })?;
+        if p.numbers.is_empty() { Ok(p.text) } else { Err(range(key, format!("{:?}", p.numbers), "a text")) }
     }
 
     pub fn numbers(&mut self, key: &'static str) -> Result<Vec<f64>> {
-        self.take(key).map(|p| p.numbers).ok_or(ParamError::Missing { key })
+        let p = self.take(key).ok_or(ParamError::Missing { key })?;
+        if p.text.is_empty() { Ok(p.numbers) } else { Err(range(key, p.text, "numbers")) }
     }
 
     fn number(&mut self, key: &'static str) -> Result<f64> {

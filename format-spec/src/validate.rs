@@ -28,6 +28,7 @@ pub(crate) fn validate(index: &ArchivedIndex, index_offset: u64) -> Result<Model
     at_most("tensors", index.tensors.len(), limits::TENSORS)?;
     at_most("packs", index.packs.len(), limits::PACKS)?;
     at_most("parts", index.parts.len(), limits::PARTS)?;
+    at_most("hyperparameters", index.params.len(), limits::PARAMS)?;
     let config = ModelConfig::from_params(params(index))?;
     let mut tensors = tensors(index, &config)?;
     segments(index, &config, &mut tensors, index_offset)?;

@@ -10,9 +10,9 @@
 //! | [`engine`] | load, forward pass, KV cache, sampler |
 #![deny(missing_docs)]
 
-//ENG
+pub mod engine;
 pub mod gpu;
 pub mod memory;
 pub mod pak;
 pub mod residency;
-//TXT
+pub mod text;

@@ -40,7 +40,7 @@ pub struct EmbedArgs {
     pub pad: u32,
 }
 
-/// `matmul_*.comp`: groups (tiles, tokens / TOKENS, 1).
+/// `matmul.comp`: groups (tiles, tokens / TOKENS, 1).
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 #[repr(C)]
 pub struct MatmulArgs {

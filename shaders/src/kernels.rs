@@ -27,7 +27,7 @@ const fn plain(name: &'static str) -> Kernel {
     Kernel { name, file: name, define: None }
 }
 
-const TYPED: [[Kernel; 11]; 3] = every_dtype!("embed" "matmul_lane" "matmul_subgroup");
+const TYPED: [[Kernel; 11]; 2] = every_dtype!("embed" "matmul");
 const PLAIN: [Kernel; 5] =
     [plain("attention"), plain("attention_merge"), plain("rmsnorm"), plain("rope"), plain("swiglu")];
 
@@ -35,7 +35,7 @@ const PLAIN: [Kernel; 5] =
 pub const DTYPES: [&str; 11] = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"];
 
 /// Every kernel variant.
-pub const KERNELS: &[&[Kernel]] = &[&TYPED[0], &TYPED[1], &TYPED[2], &PLAIN];
+pub const KERNELS: &[&[Kernel]] = &[&TYPED[0], &TYPED[1], &PLAIN];
 
 /// The kernel of this name.
 pub fn find(name: &str) -> Option<&'static Kernel> {

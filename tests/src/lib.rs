@@ -5,7 +5,7 @@
 pub mod blocks;
 pub mod fixtures;
 pub mod kernel_rig;
-//ORA
+pub mod oracle;
 
 /// ||a - b|| / ||b||, in f64; NaN if any element is.
 pub fn relative_error(a: &[f32], b: &[f64]) -> f64 {

@@ -1,6 +1,6 @@
 // Stored blocks, eight weights at a time. A row is a run of blocks; a block is GROUPS scale groups of UNITS units;
-// a unit decodes to two vec4 at the columns `columns(group, unit)` of its block. Groups come in WINDOWS, runs of consecutive
-// columns. Plain types have blocks too, of 32 elements; a row need not end with a whole one. Layouts: format-spec/src/dequant.rs.
+// a unit decodes to two vec4 at the columns `columns(group, unit)` of its block. Plain types have blocks too, of
+// 32 elements; a row need not end with a whole one. Layouts: format-spec/src/dequant.rs.
 
 struct Scale { vec2 d; vec2 m; };  // w = q * d + m, x for the unit's first vec4 and y for its second
 
@@ -175,15 +175,6 @@ uvec2 columns(uint g, uint u) {
   return uvec2(first, first + 64);
 }
 #endif
-
-#if defined(DTYPE_Q4_K) || defined(DTYPE_Q5_K)
-const uint WINDOWS = 4;
-#elif defined(DTYPE_Q6_K)
-const uint WINDOWS = 2;
-#else
-const uint WINDOWS = 1;
-#endif
-const uint WINDOW = BLOCK / WINDOWS;  // columns of a window
 
 #ifdef PLAIN
 Scale scale_of(uint64_t block, uint g) { return Scale(vec2(1.0), vec2(0.0)); }

@@ -1,0 +1,118 @@
+//! A reader in another language, written from SPEC.md alone, reads what this crate writes.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::Command;
+
+use symbiote_format::{Archive, Codec, Dtype, NO_LAYER, PackRole, TensorKind};
+
+use crate::support::{Draft, tiny};
+
+/// What `read_pak.py` prints.
+fn listing(archive: &Archive<'_>) -> String {
+    let mut text = String::new();
+    let index = archive.index();
+    let layer = |layer: u32| if layer == NO_LAYER { "-".to_owned() } else { layer.to_string() };
+    writeln!(text, "architecture {}", index.architecture).unwrap();
+    for p in index.params.iter() {
+        let numbers: Vec<String> = p.numbers.iter().map(|n| format!("{:.9}", n.to_native())).collect();
+        writeln!(text, "param {} {}", p.key, if numbers.is_empty() { p.text.to_string() } else { numbers.join(" ") })
+            .unwrap();
+    }
+    if let Some(t) = index.tokenizer.as_ref() {
+        writeln!(text, "tokenizer {} tokens {} merges, stop {:?}", t.tokens.len(), t.merges.len(), t.stop).unwrap();
+        t.tokens.iter().for_each(|token| writeln!(text, "token {token}").unwrap());
+    }
+    for t in index.tensors.iter() {
+        let kind = TensorKind::from_code(t.kind.to_native()).unwrap();
+        let dtype = Dtype::from_code(t.dtype.to_native()).unwrap();
+        let shape: Vec<String> = t.shape.iter().map(|n| n.to_string()).collect();
+        let layer = layer(t.layer.to_native());
+        writeln!(text, "tensor {} {kind} {dtype} layer {layer} [{}]", t.name, shape.join(", ")).unwrap();
+    }
+    for p in index.packs.iter() {
+        let role = PackRole::from_code(p.role).unwrap();
+        writeln!(text, "pack {role} layer {} {}..{}", layer(p.layer.to_native()), p.offset, p.offset + p.len).unwrap();
+        let first = p.first_part.to_native() as usize;
+        for part in &index.parts[first..][..p.part_count.to_native() as usize] {
+            let name = &index.tensors[part.tensor.to_native() as usize].name;
+            let codec = Codec::from_code(part.codec).unwrap();
+            let rows = part.row + part.rows;
+            writeln!(text, "  {name} rows {}..{rows} {codec} at {} {} bytes", part.row, part.offset, part.coded_len)
+                .unwrap();
+        }
+    }
+    for m in index.metadata.iter() {
+        writeln!(text, "metadata {} = {}", m.key, m.value).unwrap();
+    }
+    let from = &index.provenance;
+    writeln!(text, "written by {} from {}", from.writer, from.source_format).unwrap();
+    for s in from.sources.iter() {
+        writeln!(text, "source {} {} {}", s.name, s.len, symbiote_format::hex(&s.sha256)).unwrap();
+    }
+    for a in index.annotations.iter() {
+        writeln!(text, "annotation {} {} bytes", a.name, a.bytes.len()).unwrap();
+    }
+    text
+}
+
+/// Runs the reader on `path`: what it prints, or what it complains of.
+fn read(path: &Path) -> Result<String, String> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/read_pak.py");
+    let run = Command::new("python3").arg(script).arg(path).output().expect("this test needs python3");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    if run.status.success() { Ok(text(run.stdout)) } else { Err(text(run.stderr)) }
+}
+
+fn assert_same(found: &str, expected: &str) {
+    for (found, expected) in found.lines().zip(expected.lines()) {
+        assert!(found == expected, "{found:.200}\n{expected:.200}");
+    }
+    assert_eq!(found.lines().count(), expected.lines().count());
+}
+
+fn written(name: &str, bytes: &[u8]) -> std::path::PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn it_lists_the_golden_archive() {
+    let file = tiny().seal();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1.pak");
+    assert_same(&read(Path::new(golden)).unwrap(), &listing(&Archive::parse(&file).unwrap()));
+}
+
+#[test]
+fn it_reads_long_texts_and_empty_lists() {
+    let mut draft = Draft::default();
+    draft.index.params = crate::support::config().to_params();
+    let tokenizer = draft.index.tokenizer.insert(symbiote_format::Tokenizer { kind: 1, ..Default::default() });
+    // Lengths on both sides of what is stored inline, and of what fits six bits and fourteen.
+    tokenizer.tokens = [0, 15, 16, 17].map(|n| "é".repeat(n) + &"x".repeat(n)).into();
+    tokenizer.tokens[3] = "y".repeat(20_000);
+    tokenizer.types = vec![1; 4];
+    draft.index.architecture = "z".repeat(63);
+    draft.index.provenance.writer = "w".repeat(64);
+    let file = draft.seal();
+    let expected = listing(&Archive::parse(&file).unwrap());
+    assert_same(&read(&written("texts.pak", &file)).unwrap(), &expected);
+}
+
+#[test]
+fn it_refuses_what_this_crate_refuses() {
+    let whole = tiny().seal();
+    let complaint = |name, bytes: &[u8]| read(&written(name, bytes)).unwrap_err();
+    let flipped = |at: usize| {
+        let mut file = whole.to_vec();
+        file[at] ^= 1;
+        file
+    };
+    let index = usize::try_from(tiny().end()).unwrap();
+    assert!(complaint("cut.pak", &whole[..whole.len() - 1]).contains("H10"));
+    assert!(complaint("header.pak", &flipped(20)).contains("H4"));
+    assert!(complaint("index.pak", &flipped(index + 9)).contains("H11"));
+    assert!(complaint("segment.pak", &flipped(4096)).contains("V1"));
+    assert!(complaint("padding.pak", &flipped(8191)).contains("V2"));
+}

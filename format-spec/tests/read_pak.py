@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""Checks a .pak archive and lists what is in it. Written from SPEC.md alone, with nothing but the standard library."""
+import hashlib
+import struct
+import sys
+
+ROLES = dict(enumerate("attention-heads attention-output mlp-block mlp-down expert router norms embedding head".split(), 1))
+KINDS = {1: "token_embd", 2: "output_norm", 3: "output", 4: "rope_freqs", 16: "attn_norm", 17: "attn_q", 18: "attn_k",
+         19: "attn_v", 20: "attn_output", 32: "ffn_norm", 33: "ffn_gate", 34: "ffn_up", 35: "ffn_down", 255: "unused"}
+CODECS = {0: "raw"}
+TOKENIZERS = {1: "gguf-bpe", 2: "gguf-sentencepiece", 3: "tokenizer.json"}
+DTYPES = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 30: ("BF16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20),
+          6: ("Q5_0", 32, 22), 7: ("Q5_1", 32, 24), 8: ("Q8_0", 32, 34), 12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176),
+          14: ("Q6_K", 256, 210)}
+NONE = 0xFFFFFFFF
+
+# Section 5: (size, {field: (offset, type)}). A type is a struct format, "text", a list [element], or a struct's name.
+STRUCTS = {
+    "Index": (328, {"architecture": (0, "text"), "params": (16, ["Param"]), "tokenizer": (32, "?Tokenizer"),
+                    "tensors": (200, ["Tensor"]), "packs": (216, ["WeightPack"]), "parts": (232, ["Part"]),
+                    "metadata": (248, ["Metadata"]), "provenance": (264, "Provenance"), "annotations": (312, ["Annotation"])}),
+    "Param": (48, {"key": (0, "text"), "numbers": (16, ["<d"]), "text": (32, "text")}),
+    "Tokenizer": (160, {"kind": (0, "<B"), "pre": (8, "text"), "tokens": (24, ["text"]), "scores": (40, ["<f"]),
+                        "types": (56, ["<B"]), "merges": (72, ["text"]), "json": (88, "text"), "bos": (104, "<I"),
+                        "eos": (108, "<I"), "unk": (112, "<I"), "pad": (116, "<I"), "stop": (120, ["<I"]),
+                        "add_bos": (136, "bool"), "add_eos": (137, "bool"), "add_space_prefix": (138, "bool"),
+                        "chat_template": (144, "text")}),
+    "Tensor": (40, {"name": (0, "text"), "kind": (16, "<H"), "dtype": (18, "<H"), "layer": (20, "<I"), "shape": (24, ["<Q"])}),
+    "WeightPack": (64, {"role": (0, "<B"), "layer": (4, "<I"), "first_part": (8, "<I"), "part_count": (12, "<I"),
+                        "offset": (16, "<Q"), "len": (24, "<Q"), "sha256": (32, "32s")}),
+    "Part": (40, {"tensor": (0, "<I"), "row": (4, "<I"), "rows": (8, "<I"), "codec": (12, "<B"), "offset": (16, "<Q"),
+                  "coded_len": (24, "<Q"), "raw_len": (32, "<Q")}),
+    "Metadata": (32, {"key": (0, "text"), "value": (16, "text")}),
+    "Provenance": (48, {"writer": (0, "text"), "source_format": (16, "text"), "sources": (32, ["Source"])}),
+    "Source": (56, {"name": (0, "text"), "len": (16, "<Q"), "sha256": (24, "32s")}),
+    "Annotation": (32, {"name": (0, "text"), "bytes": (16, ["<B"])}),
+}
+
+
+def must(holds, rule, what=""):
+    if not holds:
+        sys.exit(f"{sys.argv[1]}: breaks {rule} {what}".rstrip())
+
+
+def up(n, align):
+    return (n + align - 1) // align * align
+
+
+class Index:
+    """Section 4."""
+
+    def __init__(self, data):
+        self.data, self.low = data, 0
+        root = len(data) - STRUCTS["Index"][0]
+        must(root >= 0 and root % 8 == 0, "I1", "root")
+        self.root = self.struct("Index", root, root)
+
+    def number(self, form, at):
+        return struct.unpack_from(form, self.data, at)[0]
+
+    def value(self, kind, at, owner):
+        if isinstance(kind, list):
+            return self.list(kind[0], at, owner)
+        if kind == "text":
+            return self.text(at, owner)
+        if kind == "bool" or kind.startswith("?"):
+            flag = self.data[at]
+            must(flag <= 1, "I2", f"flag at {at}")
+            if kind == "bool":
+                return flag == 1
+            return self.struct(kind[1:], at + 8, owner) if flag else None
+        return self.struct(kind, at, owner) if kind in STRUCTS else self.number(kind, at)
+
+    def struct(self, name, at, owner):
+        return {field: self.value(kind, at + offset, owner) for field, (offset, kind) in STRUCTS[name][1].items()}
+
+    def begin(self, at, size, align, owner):
+        must(at % align == 0 and self.low <= at and at + size <= owner, "I1", f"piece at {at}")
+
+    def list(self, kind, cell, owner):
+        at, count = cell + self.number("<q", cell), self.number("<Q", cell + 8)
+        fixed = {"text": 16, **{name: size for name, (size, _) in STRUCTS.items()}}
+        size = fixed.get(kind) or struct.calcsize(kind)
+        self.begin(at, size * count, min(size, 8), owner)
+        if kind == "<B":
+            values = list(self.data[at : at + count])
+        else:
+            values = [self.value(kind, at + i * size, at) for i in range(count)]
+        self.low = at + size * count
+        return values
+
+    def text(self, cell, owner):
+        raw = self.data[cell : cell + 16]
+        if raw[0] & 0xC0 == 0x80:
+            word = self.number("<Q", cell)
+            length, at = (word & 63) | (word >> 8) << 6, cell + self.number("<q", cell + 8)
+            must(length > 16, "I2", f"text at {cell}")
+            self.begin(at, length, 1, owner)
+            raw, self.low = self.data[at : at + length], at + length
+        else:
+            raw = raw.split(b"\xff")[0]
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            must(False, "I2", f"text at {cell}")
+
+
+def header(file):
+    """Section 3; returns the index and its offset."""
+    must(file[:8] == b"SYMBIOTE", "H1")
+    must(len(file) >= 4096, "H2")
+    version, length, file_len, offset, index_len, flags = struct.unpack_from("<IIQQQQ", file, 8)
+    must(version == 1, "H3")
+    must(hashlib.sha256(file[:4064]).digest() == file[4064:4096], "H4")
+    must(length == 4096, "H5")
+    must(flags == 0, "H6")
+    must(not any(file[80:4064]), "H7")
+    must(index_len <= 1 << 30, "H8")
+    must(offset >= 4096 and offset % 4096 == 0 and offset + index_len == file_len, "H9")
+    must(len(file) == file_len, "H10")
+    must(hashlib.sha256(file[offset:]).digest() == file[48:80], "H11")
+    return file[offset:], offset
+
+
+def layout(file, index, index_offset):
+    """Section 9, from the tensors on."""
+    seen, end, next_part = {}, 4096, 0
+    for t in index["tensors"]:
+        must(t["kind"] in KINDS and t["dtype"] in DTYPES, "T3", t["name"])
+        _, length, size = DTYPES[t["dtype"]]
+        must(t["shape"] and all(t["shape"]) and t["shape"][-1] % length == 0, "T5", t["name"])
+        t["row_bytes"], t["rows"], t["covered"] = t["shape"][-1] // length * size, 1, 0
+        for n in t["shape"][:-1]:
+            t["rows"] *= n
+        must(t["name"] not in seen, "T2", t["name"])
+        seen[t["name"]] = t
+    for i, p in enumerate(index["packs"]):
+        must(p["offset"] == end, "P1", i)
+        p["parts"] = index["parts"][next_part : next_part + p["part_count"]]
+        must(p["first_part"] == next_part and len(p["parts"]) == p["part_count"] > 0, "P2", i)
+        part_end, used = 0, []
+        for part in p["parts"]:
+            must(part["tensor"] < len(index["tensors"]), "R1", i)
+            t = index["tensors"][part["tensor"]]
+            must(part["row"] == t["covered"] and part["rows"] and part["row"] + part["rows"] <= t["rows"], "R2", i)
+            t["covered"] += part["rows"]
+            must(part["raw_len"] == part["rows"] * t["row_bytes"], "R3", i)
+            must(part["codec"] in CODECS and part["coded_len"] == part["raw_len"], "R4", i)
+            must(part["offset"] == up(part_end, 256), "R5", i)
+            part_end = part["offset"] + part["coded_len"]
+            used.append((part["offset"], part_end))
+        must(p["len"] == part_end, "P3", i)
+        must(p["role"] in ROLES, "P4", i)
+        end, next_part = up(p["offset"] + p["len"], 4096), next_part + p["part_count"]
+        must(end <= index_offset, "W2")
+        segment = file[p["offset"] : end]
+        must(hashlib.sha256(segment[:part_end]).digest() == p["sha256"], "V1", i)
+        gaps = zip([stop for _, stop in used], [start for start, _ in used[1:]] + [len(segment)])
+        must(not any(any(segment[a:b]) for a, b in gaps), "V2", i)
+    must(next_part == len(index["parts"]), "W1")
+    must(end == index_offset, "W2")
+    must(all(t["covered"] == t["rows"] for t in index["tensors"]), "W3")
+
+
+def show(index):
+    layer = lambda n: "-" if n == NONE else n
+    print("architecture", index["architecture"])
+    for p in index["params"]:
+        print("param", p["key"], " ".join(f"{n:.9f}" for n in p["numbers"]) or p["text"])
+    if tokenizer := index["tokenizer"]:
+        must(tokenizer["kind"] in TOKENIZERS, "K1")
+        print(f"tokenizer {len(tokenizer['tokens'])} tokens {len(tokenizer['merges'])} merges, stop {tokenizer['stop']}")
+        for token in tokenizer["tokens"]:
+            print("token", token)
+    for t in index["tensors"]:
+        print("tensor", t["name"], KINDS[t["kind"]], DTYPES[t["dtype"]][0], "layer", layer(t["layer"]), t["shape"])
+    for p in index["packs"]:
+        print(f"pack {ROLES[p['role']]} layer {layer(p['layer'])} {p['offset']}..{p['offset'] + p['len']}")
+        for part in p["parts"]:
+            rows = f"{part['row']}..{part['row'] + part['rows']}"
+            print(f"  {index['tensors'][part['tensor']]['name']} rows {rows} {CODECS[part['codec']]}"
+                  f" at {part['offset']} {part['coded_len']} bytes")
+    for m in index["metadata"]:
+        print("metadata", m["key"], "=", m["value"])
+    print("written by", index["provenance"]["writer"], "from", index["provenance"]["source_format"])
+    for s in index["provenance"]["sources"]:
+        print("source", s["name"], s["len"], s["sha256"].hex())
+    for a in index["annotations"]:
+        print("annotation", a["name"], len(a["bytes"]), "bytes")
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit("usage: read_pak.py FILE.pak")
+    sys.stdout.reconfigure(encoding="utf-8")
+    with open(sys.argv[1], "rb") as f:
+        file = f.read()
+    data, offset = header(file)
+    index = Index(data).root
+    layout(file, index, offset)
+    show(index)
+
+
+if __name__ == "__main__":
+    main()
