@@ -1,15 +1,17 @@
 //! The engine: an archive, opened on a device.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::forward::Pass;
 use super::kernels::Kernels;
 use super::pack_blocks::PackBlocks;
 use super::pack_table::{PackTable, PartTables};
+use super::shader_source::BuiltIn;
 use super::state::{Activations, KvCache, LOGIT_ROWS, stride};
 use super::weights::{Operation, Weights};
 use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, OpenOptions, Rope};
-use crate::gpu::{DeviceInfo, Gpu, Recorder, ShaderCache, Ticket};
+use crate::gpu::{DeviceInfo, Gpu, QueueKind, Recorder, ReloadReport, ShaderCache, Ticket};
 use crate::memory::Budget;
 use crate::pak::PakFile;
 use crate::residency::{Lease, NomadPackManager};
@@ -23,7 +25,7 @@ pub type LoadProgress<'a> = &'a mut dyn FnMut(u64, u64);
 pub struct SymbioteEngine {
     pak: PakFile,
     config: ModelConfig,
-    tokenizer: Option<Tokenizer>,
+    tokenizer: Option<Arc<Tokenizer>>,
     gpu: Gpu,
     kernels: Kernels,
     weights: Weights,
@@ -50,11 +52,11 @@ impl SymbioteEngine {
         }
         let batch = options.batch.unwrap_or(DEFAULT_BATCH).clamp(1, context);
         let archived = pak.archive().index().tokenizer.as_ref();
-        let tokenizer = archived.map(|t| Tokenizer::from_archive(t, config.vocab_size)).transpose()?;
+        let tokenizer = archived.map(|t| Tokenizer::from_archive(t, config.vocab_size)).transpose()?.map(Arc::new);
 
         let gpu = Gpu::open(&options.gpu)?;
-        let cache = ShaderCache::new(gpu.clone(), options.shader_dir.clone())?;
-        let kernels = Kernels::new(cache, gpu.info(), options.kernels);
+        let cache = ShaderCache::new(&gpu, BuiltIn, options.shader_dir.clone())?;
+        let kernels = Kernels::new(cache, gpu.info());
         let mut weights = Weights::new(pak.archive(), kernels.tile_rows())?;
         let rope = Rope::new(&config, context, &weights.rope_factors);
         let splits = kernels.attention_split(context, 1).map_or(0, |split| context.div_ceil(split));
@@ -140,7 +142,7 @@ impl SymbioteEngine {
 
         let leases = self.lease_all()?;
         let outcome = self.run(tokens, position, wanted, each);
-        let passed = self.gpu.latest().value();
+        let passed = self.gpu.latest(QueueKind::Compute).value();
         leases.into_iter().for_each(|lease| self.packs.release(lease, passed));
         outcome?;
         self.packs.completed(passed);
@@ -175,7 +177,7 @@ impl SymbioteEngine {
                 pass.head(&mut recorder, to_u32(rows.start), to_u32(count))?;
             }
             let ticket = self.submit(recorder)?;
-            self.gpu.wait(&ticket)?;
+            self.gpu.wait(ticket)?;
             let width = self.config.vocab_size as usize;
             let row_bytes = stride(self.config.vocab_size) as usize * 4;
             for (i, row) in rows.clone().take(count).zip(self.act.readback.bytes()?.chunks_exact(row_bytes)) {
@@ -241,9 +243,9 @@ impl SymbioteEngine {
         &self.sequence
     }
 
-    /// Takes over changed shader sources, between tokens; true if a kernel changed.
-    pub fn reload_shaders(&mut self) -> bool {
-        self.kernels.cache().reload_changed().changed()
+    /// Takes over changed shader sources, between tokens. A kernel that does not compile stays as it was.
+    pub fn reload_shaders(&self) -> ReloadReport {
+        self.kernels.reload_changed()
     }
 
     /// Most tokens of a sequence.
@@ -262,8 +264,8 @@ impl SymbioteEngine {
     }
 
     /// The tokenizer.
-    pub fn tokenizer(&self) -> Result<&Tokenizer, EngineError> {
-        self.tokenizer.as_ref().ok_or(EngineError::NoTokenizer)
+    pub fn tokenizer(&self) -> Result<Arc<Tokenizer>, EngineError> {
+        self.tokenizer.clone().ok_or(EngineError::NoTokenizer)
     }
 
     /// The device.

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::{EngineError, GenerateOptions, Sampler, SymbioteEngine};
+use crate::gpu::ReloadReport;
 use crate::text::{EncodeOptions, StreamDecoder};
 
 /// Why an answer ended.
@@ -71,11 +72,12 @@ impl SymbioteEngine {
         let shared = self.sequence().iter().zip(prompt).take_while(|(a, b)| a == b).count().min(prompt.len() - 1);
         self.truncate(shared);
 
+        let tokenizer = self.tokenizer()?;
         let start = Instant::now();
         let mut logits = self.forward(&prompt[shared..])?;
         let prompt_time = start.elapsed();
         let mut sampler = Sampler::new(options.sampling.clone());
-        let mut decoder = StreamDecoder::new(self.tokenizer()?);
+        let mut decoder = StreamDecoder::new(&tokenizer);
         let mut text = String::new();
         let mut tokens = Vec::new();
         let mut passes = 0;
@@ -86,11 +88,11 @@ impl SymbioteEngine {
             }
             let recent: Vec<u32> = prompt.iter().chain(&tokens).copied().collect();
             let token = sampler.sample(&logits, &recent);
-            if !options.ignore_stop && self.tokenizer()?.is_stop(token) {
+            if !options.ignore_stop && tokenizer.is_stop(token) {
                 break Stop::EndOfAnswer;
             }
             tokens.push(token);
-            let piece = decoder.push(self.tokenizer()?, token);
+            let piece = decoder.push(token);
             text.push_str(&piece);
             if !piece.is_empty() && on_text(&piece).is_break() {
                 break Stop::Cancelled;
@@ -101,11 +103,11 @@ impl SymbioteEngine {
             if self.sequence().len() >= self.context() as usize {
                 break Stop::ContextFull;
             }
-            self.reload_shaders();
+            report(&self.reload_shaders());
             logits = self.forward(&[token])?;
             passes += 1;
         };
-        let rest = decoder.finish();
+        let rest = decoder.flush();
         if !rest.is_empty() {
             text.push_str(&rest);
             let _ = on_text(&rest);
@@ -119,5 +121,15 @@ impl SymbioteEngine {
             decode_passes: passes,
             decode_time: start.elapsed(),
         })
+    }
+}
+
+/// Tells whoever edits shaders what became of the change.
+fn report(reload: &ReloadReport) {
+    for name in &reload.swapped {
+        tracing::info!("kernel {name} was compiled anew");
+    }
+    for (name, message) in &reload.failed {
+        tracing::error!("kernel {name} stays as it was: {message}");
     }
 }

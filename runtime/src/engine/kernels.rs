@@ -1,11 +1,12 @@
 //! Which kernel variant does what on this device, and with how many invocations.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use symbiote_format::{Dtype, ModelConfig, RopeLayout};
 
-use super::{EngineError, KernelFamily, KvType};
-use crate::gpu::{DeviceInfo, DeviceKind, KernelKey, Pipeline, ShaderCache};
+use super::{EngineError, KvType};
+use crate::gpu::{DeviceInfo, DeviceKind, KernelKey, Pipeline, ReloadReport, ShaderCache};
 
 /// Tokens that the wide variant of a matrix product takes at once.
 pub const WIDE: u32 = 8;
@@ -13,40 +14,30 @@ pub const WIDE: u32 = 8;
 /// The kernels of one model on one device.
 pub struct Kernels {
     cache: ShaderCache,
-    family: KernelFamily,
     /// The device's subgroup size.
     subgroup: u32,
-    /// Invocations a workgroup of the matrix products.
-    matmul_local: u32,
-    /// Rows a subgroup of the matrix products, in the subgroup family.
+    /// Subgroups a workgroup, where a kernel has the choice.
+    subgroups: u32,
+    /// Rows a subgroup of the matrix products.
     rows: u32,
     /// Invocations a workgroup of the elementwise kernels.
     local: u32,
 }
 
 impl Kernels {
-    /// Chooses for `device`; `family` overrules the choice of matrix kernels.
-    pub fn new(cache: ShaderCache, device: &DeviceInfo, family: Option<KernelFamily>) -> Self {
-        let cpu = device.kind == DeviceKind::Cpu;
-        let family = family.unwrap_or(if cpu { KernelFamily::Lane } else { KernelFamily::Subgroup });
+    /// Chooses for `device`.
+    pub fn new(cache: ShaderCache, device: &DeviceInfo) -> Self {
         let subgroup = device.subgroup;
-        // Four subgroups hide latency on a GPU; on a CPU a workgroup is a unit of scheduling, so it should be neither tiny
-        // nor so large that the cores end at different times.
-        let matmul_local = match family {
-            KernelFamily::Lane => 32,
-            KernelFamily::Subgroup => 4 * subgroup,
-        };
-        let local = if cpu { 64 } else { 4 * subgroup.max(16) };
-        let fits = |n: u32| n.min(device.max_workgroup_invocations);
-        Self { cache, family, subgroup, matmul_local: fits(matmul_local), rows: 2, local: fits(local) }
+        // A GPU hides latency with subgroups, four of them a workgroup. A CPU has none to hide, pays for barriers, and has to
+        // load x lane by lane, so that the more rows a load serves the better.
+        let (subgroups, rows) = if device.kind == DeviceKind::Cpu { (1, 8) } else { (4, 2) };
+        let subgroups = subgroups.min(device.max_workgroup_invocations / subgroup).max(1);
+        Self { cache, subgroup, subgroups, rows, local: (subgroup * subgroups).max(64) }
     }
 
     /// Rows that a workgroup of the matrix products takes.
     pub fn tile_rows(&self) -> u32 {
-        match self.family {
-            KernelFamily::Lane => self.matmul_local,
-            KernelFamily::Subgroup => self.matmul_local / self.subgroup * self.rows,
-        }
+        self.subgroups * self.rows
     }
 
     /// Invocations a workgroup of rope and swiglu.
@@ -63,38 +54,33 @@ impl Kernels {
     /// Keys a stretch of attention, where the keys of a pass over few tokens are shared out for more parallelism.
     pub fn attention_split(&self, keys: u32, tokens: u32) -> Option<u32> {
         const STRETCH: u32 = 256;
-        (self.family == KernelFamily::Subgroup && tokens == 1 && keys > 2 * STRETCH).then_some(STRETCH)
+        (self.subgroups > 1 && tokens == 1 && keys > 2 * STRETCH).then_some(STRETCH)
     }
 
     /// Reads the weights of tokens.
     pub fn embed(&self, dtype: Dtype) -> Result<Arc<Pipeline>, EngineError> {
-        self.get(format!("embed_{dtype}"), vec![self.local], None)
+        self.get(format!("embed_{}", dtype.name()), vec![self.local], None)
     }
 
     /// `y = W x`, or `y += W x`, for one token or for [`WIDE`].
     pub fn matmul(&self, dtype: Dtype, wide: bool, accumulate: bool) -> Result<Arc<Pipeline>, EngineError> {
-        let (name, subgroup) = match self.family {
-            KernelFamily::Lane => ("matmul_lane", None),
-            KernelFamily::Subgroup => ("matmul_subgroup", Some(self.subgroup)),
-        };
-        let tokens = if wide { WIDE } else { 1 };
-        let constants = vec![self.matmul_local, tokens, self.rows, accumulate.into()];
-        self.get(format!("{name}_{dtype}"), constants, subgroup)
+        let local = self.subgroup * self.subgroups;
+        let constants = vec![local, if wide { WIDE } else { 1 }, self.rows, accumulate.into()];
+        self.get(format!("matmul_{}", dtype.name()), constants, Some(self.subgroup))
     }
 
     /// RMSNorm with a weight stored as `dtype`.
     pub fn rmsnorm(&self, dtype: Dtype) -> Result<Arc<Pipeline>, EngineError> {
-        // one subgroup on a CPU: its barriers cost more than they save
-        let many = self.family == KernelFamily::Subgroup;
-        let local = if many { self.matmul_local } else { self.subgroup };
+        let local = self.subgroup * self.subgroups;
         let brain = u32::from(dtype == Dtype::Bf16);
-        self.get("rmsnorm".into(), vec![local, many.into(), dtype.block_bytes(), brain], Some(self.subgroup))
+        let constants = vec![local, (self.subgroups > 1).into(), dtype.block_bytes(), brain];
+        self.get("rmsnorm", constants, Some(self.subgroup))
     }
 
     /// Rotation of q and k, and the store of k and v.
     pub fn rope(&self, config: &ModelConfig, kv: KvType) -> Result<Arc<Pipeline>, EngineError> {
         let interleaved = config.rope_layout == RopeLayout::Interleaved;
-        self.get("rope".into(), vec![self.local, kv.bytes(), interleaved.into()], None)
+        self.get("rope", vec![self.local, kv.bytes(), interleaved.into()], None)
     }
 
     /// Attention for `queries` at once, whole or in stretches.
@@ -107,25 +93,25 @@ impl Kernels {
     ) -> Result<Arc<Pipeline>, EngineError> {
         let s = self.subgroup;
         let constants = vec![s, kv.bytes(), config.head_dim, queries, s, partial.into()];
-        self.get("attention".into(), constants, Some(s))
+        self.get("attention", constants, Some(s))
     }
 
     /// The end of attention in stretches.
     pub fn attention_merge(&self) -> Result<Arc<Pipeline>, EngineError> {
-        self.get("attention_merge".into(), vec![self.local], None)
+        self.get("attention_merge", vec![self.local], None)
     }
 
     /// silu(gate) * up.
     pub fn swiglu(&self) -> Result<Arc<Pipeline>, EngineError> {
-        self.get("swiglu".into(), vec![self.local], None)
+        self.get("swiglu", vec![self.local], None)
     }
 
     /// Takes over changed sources; see [`ShaderCache::reload_changed`].
-    pub fn cache(&mut self) -> &mut ShaderCache {
-        &mut self.cache
+    pub fn reload_changed(&self) -> ReloadReport {
+        self.cache.reload_changed()
     }
 
-    fn get(&self, name: String, constants: Vec<u32>, subgroup: Option<u32>) -> Result<Arc<Pipeline>, EngineError> {
-        Ok(self.cache.get(&KernelKey { name, constants, subgroup })?)
+    fn get(&self, name: impl Into<Cow<'static, str>>, constants: Vec<u32>, subgroup: Option<u32>) -> Result<Arc<Pipeline>, EngineError> {
+        Ok(self.cache.get(&KernelKey { name: name.into(), constants, subgroup })?)
     }
 }

@@ -11,6 +11,7 @@
 //! | `pack_blocks.rs` | packs in device memory |
 //! | `state.rs` | activations, KV cache |
 //! | `kernels.rs` | which kernel variant on this device |
+//! | `shader_source.rs` | where kernels come from |
 //! | `rope.rs`, `sampler.rs` | angles; the next token |
 //! | `options.rs`, `error.rs` | settings; [`EngineError`] |
 
@@ -25,13 +26,14 @@ mod pack_table;
 mod perplexity;
 mod rope;
 mod sampler;
+mod shader_source;
 mod state;
 mod weights;
 
 pub use engine::{LoadProgress, SymbioteEngine};
 pub use error::EngineError;
 pub use generate::{Generation, Stop};
-pub use options::{DEFAULT_BATCH, DEFAULT_CONTEXT, GenerateOptions, KernelFamily, KvType, OpenOptions};
+pub use options::{DEFAULT_BATCH, DEFAULT_CONTEXT, GenerateOptions, KvType, OpenOptions};
 pub use perplexity::Perplexity;
 pub use rope::Rope;
 pub use sampler::{Sampler, Sampling};

@@ -20,8 +20,6 @@ pub struct OpenOptions {
     pub shader_dir: Option<PathBuf>,
     /// Check every pack against its SHA-256 while loading.
     pub verify: bool,
-    /// Which matrix kernels to use; by the kind of device if absent.
-    pub kernels: Option<KernelFamily>,
 }
 
 /// The context of an engine whose options name none, where the model has a longer one.
@@ -47,15 +45,6 @@ impl KvType {
             Self::F32 => 4,
         }
     }
-}
-
-/// How a matrix product is spread over a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KernelFamily {
-    /// A row to an invocation: for devices whose lanes are a CPU's vector lanes.
-    Lane,
-    /// A few rows to a subgroup: for GPUs.
-    Subgroup,
 }
 
 /// How an answer is made.

@@ -30,6 +30,7 @@ impl PackStore for PackBlocks {
     }
 
     fn write(&mut self, block: usize, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
-        Ok(self.gpu.upload(&self.blocks[block], offset, bytes)?)
+        self.gpu.upload(&self.blocks[block], offset, bytes)?;
+        Ok(())
     }
 }

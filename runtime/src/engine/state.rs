@@ -52,8 +52,8 @@ impl Activations {
         let logit_bytes = u64::from(LOGIT_ROWS) * u64::from(stride(c.vocab_size)) * 4;
         let partial = u64::from(splits) * u64::from(c.head_count) * u64::from(c.head_dim + 2) * 4;
         Ok(Self {
-            tokens: gpu.buffer("tokens", u64::from(batch) * 4, Memory::Upload)?,
-            turns: gpu.buffer("turns", u64::from(batch) * u64::from(c.rope_dims) * 4, Memory::Upload)?,
+            tokens: gpu.buffer("tokens", u64::from(batch) * 4, Memory::Host)?,
+            turns: gpu.buffer("turns", u64::from(batch) * u64::from(c.rope_dims) * 4, Memory::Host)?,
             x: device("x", c.hidden_size)?,
             normed: device("normed", c.hidden_size)?,
             qkv: device("qkv", c.query_rows() + 2 * c.kv_rows())?,
@@ -62,7 +62,7 @@ impl Activations {
             hidden: device("hidden", c.ffn_size)?,
             partial: gpu.buffer("partial", partial.max(4), Memory::Device)?,
             logits: gpu.buffer("logits", logit_bytes, Memory::Device)?,
-            readback: gpu.buffer("readback", logit_bytes, Memory::Readback)?,
+            readback: gpu.buffer("readback", logit_bytes, Memory::Host)?,
         })
     }
 }

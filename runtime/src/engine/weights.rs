@@ -95,7 +95,7 @@ impl Weights {
             })
             .collect::<Result<_, EngineError>>()?;
         let head = if config.tied_embeddings { Kind::TokenEmbedding } else { Kind::Output };
-        let rows = Finder { tile_rows: 1, ..find };
+        let rows = Finder { index: find.index, tile_rows: 1 };
         let mut embedding = rows.operation(NO_LAYER, &[(Kind::TokenEmbedding, config.vocab_size)], hidden)?;
         Ok(Self {
             embedding: embedding.products.swap_remove(0), // one tensor is one product

@@ -89,6 +89,15 @@ impl Gpu {
         self.shared.memory.used()
     }
 
+    /// Bytes that may still be asked of the device heap: the least of what the cap, the driver's budget (where it tells it)
+    /// and the size of the heap leave.
+    pub fn memory_available(&self) -> u64 {
+        let used = self.memory_used().device;
+        let heap = self.info().heap_bytes.saturating_sub(used);
+        let cap = self.shared.memory.cap().map_or(u64::MAX, |cap| cap.saturating_sub(used));
+        heap.min(cap).min(self.budget_free().unwrap_or(u64::MAX))
+    }
+
     /// What the driver says is free of the device heap now, for this process, where it says so at all.
     pub fn budget_free(&self) -> Option<u64> {
         let device = &self.shared.device;

@@ -197,6 +197,11 @@ impl DeviceMemory {
         Ok(Allocated { handle, address, mapped, allocation, bytes, on_device_heap })
     }
 
+    /// The most bytes of buffers on the main device heap, where there is such a limit.
+    pub(super) fn cap(&self) -> Option<u64> {
+        self.cap
+    }
+
     /// The one place where the cap is enforced.
     fn reserve(&self, name: &str, bytes: u64, on_device_heap: bool) -> Result<(), GpuError> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);

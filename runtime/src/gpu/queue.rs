@@ -27,6 +27,11 @@ pub struct Ticket {
 impl Ticket {
     /// A ticket that has always been passed.
     pub const DONE: Self = Self { queue: QueueKind::Compute, value: 0 };
+
+    /// Its place on the queue's timeline; later submissions have larger ones.
+    pub fn value(self) -> u64 {
+        self.value
+    }
 }
 
 /// A queue, its timeline and the command buffers that wait for their next use.
