@@ -22,9 +22,11 @@ pub struct Error {
     pub problem: Problem,
 }
 
+/// One line, whatever names the files hold.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.file.display(), self.problem)
+        let line = format!("{}: {}", self.file.display(), self.problem);
+        f.write_str(&line.replace(char::is_control, "?"))
     }
 }
 

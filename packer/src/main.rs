@@ -22,9 +22,8 @@ fn main() -> ExitCode {
     match done {
         Ok(text) => print(&text),
         Err(error) => {
-            let line: String = error.to_string().chars().map(|c| if c.is_control() { '?' } else { c }).collect();
             // where stderr is closed there is nobody to tell
-            let _ = writeln!(std::io::stderr(), "symbiote-pack: {line}");
+            let _ = writeln!(std::io::stderr(), "symbiote-pack: {error}");
             ExitCode::from(if matches!(error.problem, Problem::Interrupted) { 130 } else { 1 })
         }
     }

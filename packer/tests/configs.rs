@@ -1,4 +1,5 @@
 //! Hyperparameters and tokenizers as they arrive in the archive.
+#![allow(clippy::unwrap_used)] // in helpers of tests too, a failure is a panic
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Files appear whole or not at all; archives that are not whole are named for it.
+#![allow(clippy::unwrap_used)] // in helpers of tests too, a failure is a panic
 
 mod support;
 

@@ -1,11 +1,12 @@
 //! Whatever bytes come, nothing panics, and a failed run leaves no file.
+#![allow(clippy::unwrap_used)] // in helpers of tests too, a failure is a panic
 
 mod support;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use support::{Bench, gguf};
+use support::{Bench, gguf, hugging_face};
 use symbiote_format::Dtype;
 use symbiote_packer::{ConvertOptions, check_gguf, convert};
 
@@ -66,6 +67,27 @@ proptest! {
                 prop_assert!(!error.to_string().contains('\n'));
                 prop_assert_eq!(bench.files(), ["m.gguf"]);
             }
+        }
+    }
+
+    #[test]
+    fn a_mutated_folder_converts_whole_or_not_at_all(
+        file in 0usize..4,
+        changes in vec((any::<Index>(), any::<u8>()), 1..4),
+    ) {
+        let bench = Bench::new();
+        hugging_face::llama().write(&bench.path("m"), 1);
+        let name = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"][file];
+        let path = bench.path("m").join(name);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let header = bytes.len().min(1800);
+        for (at, byte) in changes {
+            bytes[at.index(header)] = byte;
+        }
+        std::fs::write(&path, bytes).unwrap();
+        match convert(&bench.path("m"), &bench.path("m.pak"), &ConvertOptions::default(), &()) {
+            Ok(_) => prop_assert!(symbiote_packer::verify(&bench.path("m.pak"), &()).is_ok()),
+            Err(_) => prop_assert_eq!(bench.files(), ["m"]),
         }
     }
 }

@@ -1,4 +1,5 @@
 //! Everything that is wrong with a source is refused in one sentence, and leaves no file.
+#![allow(clippy::unwrap_used)] // in helpers of tests too, a failure is a panic
 
 mod support;
 
@@ -35,6 +36,7 @@ fn gguf_containers() {
         let pair = m.keys[1].clone();
         m.keys.push(pair);
     });
+    gguf_refused("the key a?b has the unknown value type 99", |m| m.set("a\nb", Value::Raw(99, vec![])));
     gguf_refused("unknown value type 13", |m| m.set("x", Value::Raw(13, vec![])));
     gguf_refused("array of arrays", |m| m.set("x", Value::Raw(9, [9u32.to_le_bytes(), [0; 4], [0; 4]].concat())));
     gguf_refused("truth value of 2", |m| m.set("x", Value::Bool(2)));

@@ -1,4 +1,5 @@
 //! What goes in comes out, bit for bit, and the same every time.
+#![allow(clippy::unwrap_used)] // in helpers of tests too, a failure is a panic
 
 mod support;
 
@@ -37,6 +38,19 @@ fn a_gguf_of_every_type_comes_back_bit_for_bit() {
     }
     let types: std::collections::HashSet<_> = model.tensors.iter().map(|t| t.ty).collect();
     assert_eq!(types.len(), Dtype::ALL.len(), "the model has every type");
+}
+
+#[test]
+fn version_2_and_other_alignments_are_read() {
+    let bench = Bench::new();
+    let mut model = gguf::llama();
+    (model.version, model.alignment) = (2, 128);
+    model.set("general.alignment", Key::U32(128));
+    bench.write("m.gguf", model.build());
+    bench.done(&["convert", "m.gguf"]);
+    bench.done(&["extract", "m.pak", "-o", "m.safetensors"]);
+    let found = read_safetensors(&bench.path("m.safetensors"));
+    assert!(model.tensors.iter().all(|t| found.iter().any(|(name, _, _, data)| *name == t.name && *data == t.data)));
 }
 
 #[test]

@@ -49,8 +49,8 @@ fn param(p: &ArchivedParam) -> (String, Value) {
 /// `x` as an integer, where it is one that JSON readers keep exact.
 fn whole(x: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    #[allow(clippy::cast_possible_truncation)] // checked just before
-    (x.fract() == 0.0 && x.abs() < EXACT).then(|| x as i64)
+    #[allow(clippy::cast_possible_truncation)] // dropped where it does not fit
+    (x.fract() == 0.0 && x.abs() < EXACT).then_some(x as i64)
 }
 
 fn tokenizer(t: &ArchivedTokenizer) -> Value {

@@ -18,11 +18,12 @@ pub(crate) struct SourceFile {
 impl SourceFile {
     /// Opens a regular file.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).at(path)?;
-        let metadata = file.metadata().at(path)?;
-        if !metadata.is_file() {
+        // before opening it, which would wait for a pipe's other end
+        if !std::fs::metadata(path).at(path)?.is_file() {
             return Err(Problem::NotAFile).at(path);
         }
+        let file = File::open(path).at(path)?;
+        let metadata = file.metadata().at(path)?;
         Ok(Self { path: path.into(), file, len: metadata.len() })
     }
 
