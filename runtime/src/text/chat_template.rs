@@ -55,6 +55,7 @@ impl ChatTemplate {
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", |format: &str| clock::strftime_now(format));
         environment.add_filter("tojson", tojson);
+        environment.add_test("iterable", is_iterable);
         environment.add_template_owned(NAME, without_generation_tags(source)).map_err(syntax_error)?;
         Ok(Self { environment, bos_token: bos_token.into(), eos_token: eos_token.into() })
     }
@@ -88,6 +89,11 @@ fn syntax_error(error: Error) -> TextError {
 
 fn raise_exception(reason: String) -> std::result::Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, reason))
+}
+
+/// As in Python: `none` is not iterable. Templates ask that of `tools` before they count them.
+fn is_iterable(value: Value) -> bool {
+    !value.is_none() && value.try_iter().is_ok()
 }
 
 /// Jinja's own filter writes JSON for web pages; templates for models expect Python's.

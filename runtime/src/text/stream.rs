@@ -5,28 +5,29 @@ use super::Tokenizer;
 /// Turns ids into text as they come. A token may end inside a character, so bytes wait here until theirs is whole;
 /// bytes that no character can come of become U+FFFD. Control tokens yield nothing.
 ///
-/// However the ids are divided among calls, the texts put together are the same.
-pub struct StreamDecoder<'t> {
-    tokenizer: &'t Tokenizer,
+/// However the ids are divided among calls, the texts put together are the same. A decoder holds no tokenizer, so that it
+/// can be kept beside one; give it the same one each time.
+#[derive(Clone, Debug, Default)]
+pub struct StreamDecoder {
     waiting: Vec<u8>,
     /// The next byte, if it is a space, is one that the tokenizer put before the text.
     strip_space: bool,
 }
 
-impl<'t> StreamDecoder<'t> {
+impl StreamDecoder {
     /// Continues a text that came before, such as a prompt.
-    pub fn new(tokenizer: &'t Tokenizer) -> Self {
-        Self { tokenizer, waiting: Vec::new(), strip_space: false }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Begins a text, and so takes away the space that some tokenizers put before it.
-    pub fn at_start(tokenizer: &'t Tokenizer) -> Self {
-        Self { strip_space: tokenizer.strips_space(), ..Self::new(tokenizer) }
+    pub fn at_start(tokenizer: &Tokenizer) -> Self {
+        Self { waiting: Vec::new(), strip_space: tokenizer.strips_space() }
     }
 
     /// The text that `id` completes: often a word, sometimes nothing yet.
-    pub fn push(&mut self, id: u32) -> String {
-        let mut bytes = self.tokenizer.visible_bytes(id);
+    pub fn push(&mut self, tokenizer: &Tokenizer, id: u32) -> String {
+        let mut bytes = tokenizer.visible_bytes(id);
         if self.strip_space && !bytes.is_empty() {
             bytes = bytes.strip_prefix(b" ").unwrap_or(bytes);
             self.strip_space = false;
@@ -36,7 +37,7 @@ impl<'t> StreamDecoder<'t> {
     }
 
     /// What is left when no id follows: U+FFFD for a character cut short, else nothing.
-    pub fn flush(&mut self) -> String {
+    pub fn finish(&mut self) -> String {
         String::from_utf8_lossy(&std::mem::take(&mut self.waiting)).into_owned()
     }
 

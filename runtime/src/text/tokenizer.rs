@@ -147,8 +147,8 @@ impl Tokenizer {
     /// The text of `ids`, without control tokens. Bytes that are not UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
         let mut decoder = StreamDecoder::at_start(self);
-        let mut text: String = ids.iter().map(|&id| decoder.push(id)).collect();
-        text.push_str(&decoder.flush());
+        let mut text: String = ids.iter().map(|&id| decoder.push(self, id)).collect();
+        text.push_str(&decoder.finish());
         text
     }
 
@@ -165,6 +165,11 @@ impl Tokenizer {
     /// The end-of-sequence token.
     pub fn eos(&self) -> Option<u32> {
         self.eos
+    }
+
+    /// [`EncodeOptions::add_special`] puts [`bos`](Self::bos) before the ids.
+    pub fn adds_bos(&self) -> bool {
+        self.add_bos
     }
 
     /// The token ends an answer.

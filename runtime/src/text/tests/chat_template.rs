@@ -112,6 +112,7 @@ fn what_templates_expect_of_python_is_there() {
         ("{% generation %}a{%- endgeneration -%} b", "ab"),
         ("{% for k, v in messages[0].items() %}{{ k }}={{ v }};{% endfor %}", "role=user;content= Hi ;"),
         ("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f('a') }}{{ messages[-1].content }}", "<a>Bye"),
+        ("{{ tools is iterable }}{{ messages is iterable }}{{ 5 is iterable }}", "FalseTrueFalse"),
         ("{{ strftime_now('%Y') | length }}{{ none is none }}{{ missing }}", "4True"),
     ] {
         assert_eq!(render(template, &TURNS, false).as_deref(), Ok(expected), "{template}");

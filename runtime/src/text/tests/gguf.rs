@@ -8,7 +8,8 @@ use symbiote_format::{NO_ID, Tokenizer as Tables, TokenizerKind};
 use super::{NORMAL, empty};
 
 enum Value {
-    Number(f64),
+    Integer(i64),
+    Float(f32),
     Text(String),
     Array(Vec<Value>),
 }
@@ -34,22 +35,20 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, kind: u32) -> Value {
-        Value::Number(match kind {
+        Value::Integer(match kind {
             0 | 7 => u8::from_le_bytes(self.take()).into(),
             1 => i8::from_le_bytes(self.take()).into(),
             2 => u16::from_le_bytes(self.take()).into(),
             3 => i16::from_le_bytes(self.take()).into(),
             4 => u32::from_le_bytes(self.take()).into(),
             5 => i32::from_le_bytes(self.take()).into(),
-            6 => f32::from_le_bytes(self.take()).into(),
+            6 => return Value::Float(f32::from_le_bytes(self.take())),
             8 => return Value::Text(self.text()),
             9 => {
                 let kind = u32::from_le_bytes(self.take());
                 return Value::Array((0..self.length()).map(|_| self.value(kind)).collect());
             }
-            10 => u64::from_le_bytes(self.take()) as f64,
-            11 => i64::from_le_bytes(self.take()) as f64,
-            12 => f64::from_le_bytes(self.take()),
+            10 | 11 => i64::from_le_bytes(self.take()),
             kind => panic!("value type {kind}"),
         })
     }
@@ -79,23 +78,32 @@ pub(super) fn read(path: &Path) -> Option<Tables> {
         _ => &[],
     };
     let texts = |key: &str| {
-        array(key).iter().map(|v| if let Value::Text(text) = v { text.clone() } else { panic!("{key}") }).collect()
+        let text = |value: &Value| if let Value::Text(text) = value { text.clone() } else { panic!("{key}") };
+        array(key).iter().map(text).collect()
     };
-    let numbers =
-        |key: &str| array(key).iter().map(|v| if let Value::Number(n) = v { *n } else { panic!("{key}") }).collect();
-    let id = |key: &str| if let Some(Value::Number(n)) = get(key) { *n as u32 } else { NO_ID };
+    let types = array("token_type").iter().map(|value| match value {
+        Value::Integer(kind) => u8::try_from(*kind).unwrap(),
+        _ => panic!("a token type is a number"),
+    });
+    let scores = array("scores").iter().map(|value| match value {
+        Value::Float(score) => *score,
+        _ => panic!("a score is a number"),
+    });
+    let id = |key: &str| match get(key) {
+        Some(Value::Integer(id)) => u32::try_from(*id).unwrap(),
+        _ => NO_ID,
+    };
 
     let kind = match &*text("model") {
         "gpt2" => TokenizerKind::GgufBpe,
         "llama" => TokenizerKind::GgufSentencePiece,
         _ => return None,
     };
-    let (scores, types): (Vec<f64>, Vec<f64>) = (numbers("scores"), numbers("token_type"));
     let mut tables = Tables {
         pre: text("pre"),
         tokens: texts("tokens"),
-        scores: scores.into_iter().map(|n| n as f32).collect(),
-        types: types.into_iter().map(|n| n as u8).collect(),
+        scores: scores.collect(),
+        types: types.collect(),
         merges: texts("merges"),
         bos: id("bos_token_id"),
         eos: id("eos_token_id"),

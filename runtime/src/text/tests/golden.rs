@@ -24,6 +24,7 @@ fn vocabularies_give_the_ids_of_llama_cpp() {
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|e| e == "gguf") && path.with_extension("gguf.inp").exists());
     paths.sort();
+    assert!(!paths.is_empty(), "the folder has no vocabularies with golden ids");
     for path in paths {
         let Some(t) = from_gguf(&path) else {
             println!("{}: another kind of tokenizer", path.display());
@@ -31,11 +32,13 @@ fn vocabularies_give_the_ids_of_llama_cpp() {
         };
         let read = |extension: &str| std::fs::read_to_string(path.with_extension(extension)).unwrap();
         let (input, output) = (read("gguf.inp"), read("gguf.out"));
-        let (mut equal, mut texts) = (0, 0);
-        for (text, line) in input.split("\n__ggml_vocab_test__\n").zip(output.lines()) {
+        let inputs: Vec<&str> = input.split("\n__ggml_vocab_test__\n").collect();
+        let (mut equal, texts) = (0, output.lines().count());
+        // A separator also follows the last text.
+        assert!(inputs.len() - texts <= 1);
+        for (text, line) in inputs.into_iter().zip(output.lines()) {
             let expected: Vec<u32> = line.split_whitespace().map(|id| id.parse().unwrap()).collect();
             let found = t.encode(text, EncodeOptions::default()).unwrap();
-            texts += 1;
             if found == expected {
                 equal += 1;
             } else {

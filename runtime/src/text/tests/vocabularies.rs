@@ -58,7 +58,7 @@ fn bos_and_eos_are_added_as_the_archive_says_and_once_to_a_conversation() {
 #[test]
 fn sentencepiece_joins_the_best_score_first() {
     let t = tokenizer(&sentencepiece(), 300).unwrap();
-    let id = |text: &str| sentencepiece().tokens.iter().position(|t| t == text).unwrap() as u32;
+    let id = |text: &str| id_of(&sentencepiece(), text);
     assert_eq!(t.encode("the", SPECIAL).unwrap(), [1, id("▁the")]);
     // `▁t` scores best, and nothing joins it to `in`.
     assert_eq!(t.encode("tin", PLAIN).unwrap(), [id("▁t"), id("in")]);
