@@ -5,9 +5,8 @@
 #include "common.glsl"
 #include "block.glsl"
 
-layout(constant_id = 1) const uint TOKENS = 1;      // tokens a workgroup
-layout(constant_id = 2) const uint ROWS = 1; // rows a subgroup
-layout(constant_id = 3) const bool ACCUMULATE = false;  // y += instead of y =
+layout(constant_id = 1) const uint TOKENS = 1;  // tokens a workgroup
+layout(constant_id = 2) const uint ROWS = 1;    // rows a subgroup
 
 layout(push_constant) uniform Args {
   U64s packs;      // pack table
@@ -19,12 +18,13 @@ layout(push_constant) uniform Args {
   uint tokens;
   uint x_stride;   // a multiple of 4
   uint y_stride;
+  uint add;        // 1: y += instead of y =
 } a;
 
 void write(uint t, uint r, float v) {
   if (t < a.tokens) {
     const uint i = t * a.y_stride + r;
-    a.y.at[i] = ACCUMULATE ? a.y.at[i] + v : v;
+    a.y.at[i] = a.add == 1 ? a.y.at[i] + v : v;
   }
 }
 

@@ -62,8 +62,8 @@ pub struct MatmulArgs {
     pub x_stride: u32,
     /// f32 a row of y.
     pub y_stride: u32,
-    /// Unused.
-    pub pad: u32,
+    /// 1: added to y; 0: y is replaced.
+    pub add: u32,
 }
 
 /// `rmsnorm.comp`: groups (tokens, 1, 1).

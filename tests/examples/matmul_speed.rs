@@ -21,7 +21,7 @@ fn main() {
     let m = DeviceMatrix::new(&rig, dtype, columns, &bytes, &[rows], 0, tile as u32);
     let x = rig.upload("x", &random.normals(tokens.next_multiple_of(wide) * columns));
     let y = rig.poisoned("y", tokens.next_multiple_of(wide) * rows);
-    let kernel = rig.kernel(&format!("matmul_{}", a[0]), &[local as u32, wide as u32, per as u32, 0], Some(s as u32));
+    let kernel = rig.kernel(&format!("matmul_{}", a[0]), &[local as u32, wide as u32, per as u32], Some(s as u32));
     let args = m.args(&x, &y, tokens);
     let groups = [m.tiles, tokens.div_ceil(wide) as u32, 1];
     let t = Instant::now();
@@ -37,7 +37,10 @@ fn main() {
     let t = (cpu_seconds() - start) / f64::from(runs) / 2.0;
     println!(
         "{} {rows}x{columns} tokens {tokens} local {local} wide {wide} per {per}: {:.3} ms (first {:.0}), {:.2} Gw/s, {:.2} GFMA/s",
-        a[0], t * 1e3, first.as_secs_f64() * 1e3, (rows * columns) as f64 / t / 1e9,
+        a[0],
+        t * 1e3,
+        first.as_secs_f64() * 1e3,
+        (rows * columns) as f64 / t / 1e9,
         (rows * columns * tokens) as f64 / t / 1e9
     );
 }
@@ -45,6 +48,7 @@ fn main() {
 /// Processor seconds of this process so far.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<f64> = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2).map(|f| f.parse().unwrap()).collect();
+    let fields: Vec<f64> =
+        stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2).map(|f| f.parse().unwrap()).collect();
     (fields[0] + fields[1]) / 100.0
 }

@@ -61,7 +61,15 @@ pub struct DeviceMatrix {
 
 impl DeviceMatrix {
     /// `cuts` are the row counts of the parts; each lies in a pack of its own, `lead` bytes from its start.
-    pub fn new(rig: &KernelRig, dtype: Dtype, columns: usize, bytes: &[u8], cuts: &[usize], lead: usize, tile: u32) -> Self {
+    pub fn new(
+        rig: &KernelRig,
+        dtype: Dtype,
+        columns: usize,
+        bytes: &[u8],
+        cuts: &[usize],
+        lead: usize,
+        tile: u32,
+    ) -> Self {
         let row_bytes = dtype.row_bytes(columns as u64).unwrap() as usize;
         let (mut weights, mut addresses, mut parts) = (Vec::new(), Vec::new(), Vec::new());
         let (mut row, mut tiles) = (0, 0);
@@ -96,7 +104,7 @@ impl DeviceMatrix {
             tokens: tokens as u32,
             x_stride: self.columns.next_multiple_of(4) as u32,
             y_stride: self.rows.next_multiple_of(4) as u32,
-            pad: 0,
+            add: 0,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the whole-system suites share: the CPU oracle, fixtures and small measures.
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)] // test support: a failure here is a failed test
+#![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // test support: a failure here is a failed test
 
 pub mod blocks;
 pub mod fixtures;

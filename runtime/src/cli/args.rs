@@ -150,6 +150,10 @@ pub struct EngineArgs {
     #[arg(long)]
     pub validation: bool,
 
+    /// Print the time that every kernel took
+    #[arg(long)]
+    pub profile: bool,
+
     /// Use the GLSL kernels in this folder, and take over changes to them between tokens
     #[arg(long, value_name = "DIR")]
     pub shader_dir: Option<PathBuf>,
@@ -177,6 +181,7 @@ impl EngineArgs {
                 KvArg::F32 => KvType::F32,
             },
             shader_dir: self.shader_dir.clone(),
+            profile: self.profile,
             verify: self.verify,
         }
     }

@@ -79,5 +79,6 @@ fn run(args: Args) -> Result<(), Failure> {
         Some(prompt) => answer::run(&mut engine, &model, &prompt, &args, &interrupt),
         None => chat::run(&mut engine, &model, &args, &interrupt),
     };
+    open::print_profile(&engine);
     outcome.and_then(|()| open::check_validation(&engine))
 }

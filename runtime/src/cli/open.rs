@@ -42,6 +42,19 @@ pub fn check_validation(engine: &SymbioteEngine) -> Result<(), Failure> {
     }
 }
 
+/// Prints what every kernel took, the longest first, if that was asked for.
+pub fn print_profile(engine: &SymbioteEngine) {
+    let mut times: Vec<_> = engine.kernel_times().into_iter().collect();
+    times.sort_by(|a, b| b.1.nanoseconds.total_cmp(&a.1.nanoseconds));
+    let all: f64 = times.iter().map(|(_, t)| t.nanoseconds).sum();
+    for (name, t) in times {
+        #[allow(clippy::cast_precision_loss)] // far fewer than 2^53
+        let each = t.nanoseconds / t.count as f64 / 1e3;
+        let (ms, share) = (t.nanoseconds / 1e6, t.nanoseconds / all * 100.0);
+        eprintln!("{ms:10.2} ms {share:5.1} % {:7} x {each:9.1} us  {name}", t.count);
+    }
+}
+
 /// Prints the devices of this machine.
 pub fn list_devices(validation: bool, json: bool) -> Result<(), Failure> {
     let devices = Gpu::list(validation).map_err(|e| e.to_string())?;

@@ -1,5 +1,7 @@
 //! The engine: an archive, opened on a device.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use super::pack_table::{PackTable, PartTables};
 use super::shader_source::BuiltIn;
 use super::state::{Activations, KvCache, LOGIT_ROWS, stride};
 use super::weights::{Operation, Weights};
-use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, OpenOptions, Rope};
+use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, KernelTime, OpenOptions, Profile, Rope};
 use crate::gpu::{DeviceInfo, Gpu, QueueKind, Recorder, ReloadReport, ShaderCache, Ticket};
 use crate::memory::Budget;
 use crate::pak::PakFile;
@@ -31,18 +33,24 @@ pub struct SymbioteEngine {
     weights: Weights,
     packs: NomadPackManager<PackBlocks>,
     pack_table: PackTable,
-    part_tables: PartTables,
+    /// Reached by address only; it lives as long as the engine.
+    _part_tables: PartTables,
     act: Activations,
     kv: KvCache,
     rope: Rope,
     batch: u32,
+    profile: Option<RefCell<Profile>>,
     /// Tokens whose keys and values are in the cache.
     sequence: Vec<u32>,
 }
 
 impl SymbioteEngine {
     /// Opens an archive on a device and loads it.
-    pub fn open(path: impl AsRef<Path>, options: &OpenOptions, progress: LoadProgress<'_>) -> Result<Self, EngineError> {
+    pub fn open(
+        path: impl AsRef<Path>,
+        options: &OpenOptions,
+        progress: LoadProgress<'_>,
+    ) -> Result<Self, EngineError> {
         let pak = PakFile::open(path)?;
         let config = pak.config().clone();
         check(pak.archive().index().architecture.as_str(), &config)?;
@@ -70,13 +78,13 @@ impl SymbioteEngine {
         let all = lengths.iter().sum();
         let budget = Budget::new(gpu.memory_available());
         let largest = gpu.info().max_buffer_bytes;
-        let mut packs =
-            NomadPackManager::new(lengths, PackBlocks::new(gpu.clone()), budget).with_max_block(largest);
+        let mut packs = NomadPackManager::new(lengths, PackBlocks::new(gpu.clone()), budget).with_max_block(largest);
         let mut loaded = 0;
         packs.load_all(archive, options.verify, &mut |bytes| {
             loaded += bytes;
             progress(loaded, all);
         })?;
+        let profile = options.profile.then(|| Profile::new(&gpu).map(RefCell::new)).transpose()?;
         let sequence = Vec::new();
         Ok(Self {
             pak,
@@ -87,11 +95,12 @@ impl SymbioteEngine {
             weights,
             packs,
             pack_table,
-            part_tables,
+            _part_tables: part_tables,
             act,
             kv,
             rope,
             batch,
+            profile,
             sequence,
         })
     }
@@ -166,6 +175,7 @@ impl SymbioteEngine {
             kv: &self.kv,
             position,
             tokens: to_u32(tokens.len()),
+            profile: self.profile.as_ref(),
         };
         // The first rows of logits go with the layers, so that a decoded token is one submission.
         let mut recorder = self.recorder("pass")?;
@@ -178,6 +188,7 @@ impl SymbioteEngine {
             }
             let ticket = self.submit(recorder)?;
             self.gpu.wait(ticket)?;
+            self.profile.as_ref().map_or(Ok(()), |p| p.borrow_mut().collect())?;
             let width = self.config.vocab_size as usize;
             let row_bytes = stride(self.config.vocab_size) as usize * 4;
             for (i, row) in rows.clone().take(count).zip(self.act.readback.bytes()?.chunks_exact(row_bytes)) {
@@ -215,7 +226,11 @@ impl SymbioteEngine {
     }
 
     fn recorder(&self, name: &str) -> Result<Recorder, EngineError> {
-        Ok(self.gpu.recorder(name)?)
+        let mut recorder = self.gpu.recorder(name)?;
+        if let Some(profile) = &self.profile {
+            profile.borrow_mut().start(&mut recorder);
+        }
+        Ok(recorder)
     }
 
     fn submit(&self, recorder: Recorder) -> Result<Ticket, EngineError> {
@@ -231,6 +246,11 @@ impl SymbioteEngine {
             Some(&token) => Err(EngineError::Token { token, vocabulary }),
             None => Ok(()),
         }
+    }
+
+    /// What every kernel took so far; none unless the options asked for it.
+    pub fn kernel_times(&self) -> BTreeMap<String, KernelTime> {
+        self.profile.as_ref().map_or_else(BTreeMap::new, |p| p.borrow().totals().clone())
     }
 
     /// Forgets all tokens but the first `len`.

@@ -72,7 +72,9 @@ pub enum EngineError {
         most: u32,
     },
     /// More tokens than are left of the context.
-    #[error("{tokens} more tokens do not fit: {used} of the context's {context} are in use; shorten the prompt or raise --ctx")]
+    #[error(
+        "{tokens} more tokens do not fit: {used} of the context's {context} are in use; shorten the prompt or raise --ctx"
+    )]
     ContextFull {
         /// Tokens to add.
         tokens: usize,

@@ -1,15 +1,16 @@
 //! The forward pass, as one page: it records the commands that turn token ids into logits.
 
-use bytemuck::{bytes_of, Pod};
-use symbiote_shaders::{
-    AttentionArgs, AttentionMergeArgs, EmbedArgs, MatmulArgs, RmsNormArgs, RopeArgs, SwigluArgs,
-};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use bytemuck::{Pod, bytes_of};
+use symbiote_shaders::{AttentionArgs, AttentionMergeArgs, EmbedArgs, MatmulArgs, RmsNormArgs, RopeArgs, SwigluArgs};
 
 use super::kernels::{Kernels, WIDE};
 use super::state::{Activations, KvCache, stride};
 use super::weights::{Operation, Vector, Weights};
-use super::EngineError;
-use crate::gpu::{Buffer, Recorder};
+use super::{EngineError, Profile};
+use crate::gpu::{Buffer, Pipeline, Recorder};
 use symbiote_format::ModelConfig;
 
 /// What one pass reads and writes.
@@ -30,6 +31,8 @@ pub struct Pass<'a> {
     pub position: u32,
     /// Tokens of this pass.
     pub tokens: u32,
+    /// Times the dispatches, if that is wanted.
+    pub profile: Option<&'a RefCell<Profile>>,
 }
 
 /// Whether a product replaces y or is added to it.
@@ -68,6 +71,21 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// A dispatch whose results the next one reads.
+    fn dispatch<T: Pod>(
+        &self,
+        r: &mut Recorder,
+        kernel: &Arc<Pipeline>,
+        args: &T,
+        groups: [u32; 3],
+    ) -> Result<(), EngineError> {
+        r.dispatch(kernel, bytes_of(args), groups).barrier();
+        if let Some(profile) = self.profile {
+            profile.borrow_mut().mark(r, kernel.name());
+        }
+        Ok(())
+    }
+
     fn embed(&self, r: &mut Recorder) -> Result<(), EngineError> {
         let e = &self.weights.embedding;
         let args = EmbedArgs {
@@ -80,7 +98,7 @@ impl Pass<'_> {
             x_stride: stride(e.columns),
             pad: 0,
         };
-        dispatch(r, &self.kernels.embed(e.dtype)?, &args, [self.tokens, 1, 1])
+        self.dispatch(r, &self.kernels.embed(e.dtype)?, &args, [self.tokens, 1, 1])
     }
 
     /// `normed[i] = norm(x[first + i]) * w`.
@@ -98,7 +116,7 @@ impl Pass<'_> {
             y_stride: row,
             eps: self.config.norm_eps,
         };
-        dispatch(r, &self.kernels.rmsnorm(w.dtype)?, &args, [tokens, 1, 1])
+        self.dispatch(r, &self.kernels.rmsnorm(w.dtype)?, &args, [tokens, 1, 1])
     }
 
     fn matmul(
@@ -122,14 +140,18 @@ impl Pass<'_> {
                 tokens,
                 x_stride: stride(product.columns),
                 y_stride: stride(operation.rows),
-                pad: 0,
+                add: u32::from(into == Into::Add),
             };
-            let kernel = self.kernels.matmul(product.dtype, wide, into == Into::Add)?;
+            let kernel = self.kernels.matmul(product.dtype, wide)?;
             let groups = [product.tiles, if wide { tokens.div_ceil(WIDE) } else { 1 }, 1];
             // products of one operation write different rows, so only the last is followed by a barrier
             r.dispatch(&kernel, bytes_of(&args), groups);
         }
         r.barrier();
+        if let (Some(profile), Some(product)) = (self.profile, operation.products.last()) {
+            let rows = operation.rows;
+            profile.borrow_mut().mark(r, &format!("matmul_{} {rows}x{}", product.dtype, product.columns));
+        }
         Ok(())
     }
 
@@ -152,7 +174,7 @@ impl Pass<'_> {
             pad: 0,
         };
         let groups = [(rows / 2).div_ceil(self.kernels.local()), self.tokens, 1];
-        dispatch(r, &self.kernels.rope(c, self.kv.kv_type)?, &args, groups)
+        self.dispatch(r, &self.kernels.rope(c, self.kv.kv_type)?, &args, groups)
     }
 
     fn attention(&self, r: &mut Recorder, layer: usize) -> Result<(), EngineError> {
@@ -183,7 +205,7 @@ impl Pass<'_> {
         let pairs = self.tokens * group;
         let queries = self.kernels.attention_queries(pairs, group);
         let kernel = self.kernels.attention(c, self.kv.kv_type, queries, split.is_some())?;
-        dispatch(r, &kernel, &args, [c.kv_head_count, pairs.div_ceil(queries), splits])?;
+        self.dispatch(r, &kernel, &args, [c.kv_head_count, pairs.div_ceil(queries), splits])?;
         if split.is_some() {
             let args = AttentionMergeArgs {
                 partial: a.partial.address(),
@@ -195,7 +217,7 @@ impl Pass<'_> {
                 y_stride,
                 pad: 0,
             };
-            dispatch(r, &self.kernels.attention_merge()?, &args, [c.head_count, self.tokens, 1])?;
+            self.dispatch(r, &self.kernels.attention_merge()?, &args, [c.head_count, self.tokens, 1])?;
         }
         Ok(())
     }
@@ -210,19 +232,8 @@ impl Pass<'_> {
             y_stride: stride(width),
             pad: 0,
         };
-        dispatch(r, &self.kernels.swiglu()?, &args, [width.div_ceil(self.kernels.local()), self.tokens, 1])
+        self.dispatch(r, &self.kernels.swiglu()?, &args, [width.div_ceil(self.kernels.local()), self.tokens, 1])
     }
-}
-
-/// A dispatch whose results the next one reads.
-fn dispatch<T: Pod>(
-    r: &mut Recorder,
-    kernel: &std::sync::Arc<crate::gpu::Pipeline>,
-    args: &T,
-    groups: [u32; 3],
-) -> Result<(), EngineError> {
-    r.dispatch(kernel, bytes_of(args), groups).barrier();
-    Ok(())
 }
 
 /// The length of a table that a validated archive keeps far below 2^32.

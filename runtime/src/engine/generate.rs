@@ -77,7 +77,7 @@ impl SymbioteEngine {
         let mut logits = self.forward(&prompt[shared..])?;
         let prompt_time = start.elapsed();
         let mut sampler = Sampler::new(options.sampling.clone());
-        let mut decoder = StreamDecoder::new(&tokenizer);
+        let mut decoder = StreamDecoder::new();
         let mut text = String::new();
         let mut tokens = Vec::new();
         let mut passes = 0;
@@ -92,7 +92,7 @@ impl SymbioteEngine {
                 break Stop::EndOfAnswer;
             }
             tokens.push(token);
-            let piece = decoder.push(token);
+            let piece = decoder.push(&tokenizer, token);
             text.push_str(&piece);
             if !piece.is_empty() && on_text(&piece).is_break() {
                 break Stop::Cancelled;
@@ -107,7 +107,7 @@ impl SymbioteEngine {
             logits = self.forward(&[token])?;
             passes += 1;
         };
-        let rest = decoder.flush();
+        let rest = decoder.finish();
         if !rest.is_empty() {
             text.push_str(&rest);
             let _ = on_text(&rest);

@@ -30,7 +30,7 @@ impl Kernels {
         let subgroup = device.subgroup;
         // A GPU hides latency with subgroups, four of them a workgroup. A CPU has none to hide, pays for barriers, and has to
         // load x lane by lane, so that the more rows a load serves the better.
-        let (subgroups, rows) = if device.kind == DeviceKind::Cpu { (1, 8) } else { (4, 2) };
+        let (subgroups, rows) = if device.kind == DeviceKind::Cpu { (1, 16) } else { (4, 2) };
         let subgroups = subgroups.min(device.max_workgroup_invocations / subgroup).max(1);
         Self { cache, subgroup, subgroups, rows, local: (subgroup * subgroups).max(64) }
     }
@@ -62,10 +62,10 @@ impl Kernels {
         self.get(format!("embed_{}", dtype.name()), vec![self.local], None)
     }
 
-    /// `y = W x`, or `y += W x`, for one token or for [`WIDE`].
-    pub fn matmul(&self, dtype: Dtype, wide: bool, accumulate: bool) -> Result<Arc<Pipeline>, EngineError> {
+    /// `y = W x`, for one token or for [`WIDE`].
+    pub fn matmul(&self, dtype: Dtype, wide: bool) -> Result<Arc<Pipeline>, EngineError> {
         let local = self.subgroup * self.subgroups;
-        let constants = vec![local, if wide { WIDE } else { 1 }, self.rows, accumulate.into()];
+        let constants = vec![local, if wide { WIDE } else { 1 }, self.rows];
         self.get(format!("matmul_{}", dtype.name()), constants, Some(self.subgroup))
     }
 
@@ -111,7 +111,12 @@ impl Kernels {
         self.cache.reload_changed()
     }
 
-    fn get(&self, name: impl Into<Cow<'static, str>>, constants: Vec<u32>, subgroup: Option<u32>) -> Result<Arc<Pipeline>, EngineError> {
+    fn get(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        constants: Vec<u32>,
+        subgroup: Option<u32>,
+    ) -> Result<Arc<Pipeline>, EngineError> {
         Ok(self.cache.get(&KernelKey { name: name.into(), constants, subgroup })?)
     }
 }

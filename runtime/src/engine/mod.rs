@@ -12,6 +12,7 @@
 //! | `state.rs` | activations, KV cache |
 //! | `kernels.rs` | which kernel variant on this device |
 //! | `shader_source.rs` | where kernels come from |
+//! | `profile.rs` | time by kernel |
 //! | `rope.rs`, `sampler.rs` | angles; the next token |
 //! | `options.rs`, `error.rs` | settings; [`EngineError`] |
 
@@ -24,6 +25,7 @@ mod options;
 mod pack_blocks;
 mod pack_table;
 mod perplexity;
+mod profile;
 mod rope;
 mod sampler;
 mod shader_source;
@@ -35,5 +37,6 @@ pub use error::EngineError;
 pub use generate::{Generation, Stop};
 pub use options::{DEFAULT_BATCH, DEFAULT_CONTEXT, GenerateOptions, KvType, OpenOptions};
 pub use perplexity::Perplexity;
+pub use profile::{KernelTime, Profile};
 pub use rope::Rope;
 pub use sampler::{Sampler, Sampling};

@@ -18,6 +18,8 @@ pub struct OpenOptions {
     pub kv_type: KvType,
     /// A folder of GLSL sources to use in place of those built in; watched for changes.
     pub shader_dir: Option<PathBuf>,
+    /// Time every kernel.
+    pub profile: bool,
     /// Check every pack against its SHA-256 while loading.
     pub verify: bool,
 }

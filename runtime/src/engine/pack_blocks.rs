@@ -14,11 +14,6 @@ impl PackBlocks {
     pub fn new(gpu: Gpu) -> Self {
         Self { gpu, blocks: Vec::new() }
     }
-
-    /// The blocks, to be kept while the device uses them.
-    pub fn buffers(&self) -> &[Buffer] {
-        &self.blocks
-    }
 }
 
 impl PackStore for PackBlocks {

@@ -2,8 +2,8 @@
 
 use symbiote_shaders::PartArgs;
 
-use super::weights::{Operation, Product, Weights};
 use super::EngineError;
+use super::weights::{Operation, Product, Weights};
 use crate::gpu::{Buffer, Gpu, Memory};
 use crate::residency::Lease;
 
@@ -46,7 +46,8 @@ impl PackTable {
 
 /// The parts of every operation, in one buffer.
 pub struct PartTables {
-    buffer: Buffer,
+    /// Reached by address only.
+    _buffer: Buffer,
 }
 
 impl PartTables {
@@ -66,12 +67,7 @@ impl PartTables {
             let start = starts.next().unwrap_or(0); // as many as there are products
             product.table = buffer.address() + (start * size_of::<PartArgs>()) as u64;
         });
-        Ok(Self { buffer })
-    }
-
-    /// The buffer, to be kept while the device uses it.
-    pub fn buffer(&self) -> &Buffer {
-        &self.buffer
+        Ok(Self { _buffer: buffer })
     }
 }
 

@@ -99,9 +99,8 @@ struct YarnRamp {
 impl YarnRamp {
     fn new(dims: f64, base: f64, original: u32, beta_fast: f32, beta_slow: f32) -> Self {
         // the dimension that turns `rotations` times over the original context
-        let dimension = |rotations: f32| {
-            dims * (f64::from(original) / (f64::from(rotations) * TAU)).ln() / (2.0 * base.ln())
-        };
+        let dimension =
+            |rotations: f32| dims * (f64::from(original) / (f64::from(rotations) * TAU)).ln() / (2.0 * base.ln());
         let low = dimension(beta_fast).floor().max(0.0);
         let high = dimension(beta_slow).ceil().min(dims - 1.0);
         Self { low, high: if high == low { high + 0.001 } else { high } }

@@ -93,9 +93,4 @@ impl KvCache {
         let k = self.layers[l].address();
         (k, k + self.half)
     }
-
-    /// The buffers, to be kept while the device uses them.
-    pub fn buffers(&self) -> &[Buffer] {
-        &self.layers
-    }
 }
