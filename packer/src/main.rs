@@ -79,7 +79,12 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn print(text: &str) -> ExitCode {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => ExitCode::FAILURE,
-        _ => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(e) => {
+            let reason = if e.kind() == ErrorKind::StorageFull { "the disk is full".into() } else { e.to_string() };
+            let _ = writeln!(std::io::stderr(), "symbiote-pack: standard output cannot be written: {reason}");
+            ExitCode::FAILURE
+        }
     }
 }
