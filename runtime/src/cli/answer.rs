@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use symbiote_runtime::engine::{Generation, SymbioteEngine};
+use symbiote_runtime::engine::{Generation, Stop, SymbioteEngine};
 use symbiote_runtime::text::{ChatTemplate, EncodeOptions, Message};
 
 use super::args::Args;
@@ -27,6 +27,9 @@ pub fn run(
         return print(format!("{}\n", json(&answer, &tokens)));
     }
     print("\n")?;
+    if answer.stop == Stop::ContextFull {
+        note(format!("(the context of {} tokens is full; see --ctx)", engine.context()));
+    }
     if !args.quiet {
         note(figures(&answer));
     }

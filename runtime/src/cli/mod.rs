@@ -18,11 +18,13 @@ mod open;
 mod output;
 mod perplexity;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use args::{Args, Command};
 use interrupt::Interrupt;
 use output::{Failure, note};
+use tracing_subscriber::EnvFilter;
 
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
@@ -30,9 +32,7 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return output::usage(&error),
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,symbiote_runtime=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    log_to_stderr();
     match run(args) {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Err(Failure::Sentence(sentence)) => {
@@ -40,6 +40,19 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What the library has to tell on the way, such as kernels that do not compile.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,symbiote_runtime=info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .without_time()
+        .log_internal_errors(false) // where standard error is closed there is nobody to tell
+        .init();
 }
 
 fn run(args: Args) -> Result<(), Failure> {
@@ -54,6 +67,7 @@ fn run(args: Args) -> Result<(), Failure> {
     let prompt = args.prompt()?;
     let interrupt = Interrupt::install();
     let mut engine = open::open(&model, &args.engine, args.quiet || args.json)?;
+    engine.tokenizer().map_err(|e| open::sentence(&model, &e))?;
     let outcome = match prompt {
         Some(prompt) => answer::run(&mut engine, &model, &prompt, &args, &interrupt),
         None => chat::run(&mut engine, &model, &args, &interrupt),

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use symbiote_runtime::engine::{EngineError, SymbioteEngine};
-use symbiote_runtime::gpu::Gpu;
+use symbiote_runtime::gpu::{Gpu, GpuError};
 use symbiote_runtime::memory::ByteSize;
 use symbiote_runtime::residency::ResidencyError;
 
 use super::args::EngineArgs;
-use super::output::{Failure, note, print};
+use super::output::{Failure, note, plain, print};
 
 /// Opens `model`; the bar shows on a terminal only.
 pub fn open(model: &Path, args: &EngineArgs, quiet: bool) -> Result<SymbioteEngine, Failure> {
@@ -30,6 +30,9 @@ pub fn open(model: &Path, args: &EngineArgs, quiet: bool) -> Result<SymbioteEngi
 /// An engine's error with the model's name, where it does not name it itself.
 pub fn sentence(model: &Path, error: &EngineError) -> Failure {
     match error {
+        EngineError::Gpu(GpuError::ShaderFolder { folder, reason }) => {
+            format!("{}: {}", folder.display(), plain(reason)).into()
+        }
         EngineError::Pak(_) | EngineError::Gpu(_) => error.to_string().into(),
         // the archive names the pack itself
         EngineError::Residency(ResidencyError::Source { error, .. }) => format!("{}: {error}", model.display()).into(),

@@ -1,7 +1,7 @@
 //! What the program says, and how it fails.
 
 use std::fmt::Display;
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -25,7 +25,7 @@ pub fn print(text: impl Display) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     write!(out, "{text}").and_then(|()| out.flush()).map_err(|e| match e.kind() {
         ErrorKind::BrokenPipe => Failure::ReaderGone,
-        _ => format!("standard output cannot be written: {e}").into(),
+        _ => format!("standard output cannot be written: {}", plain(&e)).into(),
     })
 }
 
@@ -36,16 +36,19 @@ pub fn note(line: impl Display) {
 
 /// A text file, whole.
 pub fn read_text(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|e| {
-        let what = match e.kind() {
-            ErrorKind::NotFound => "there is no such file".into(),
-            ErrorKind::IsADirectory => "this is a folder; name a text file".into(),
-            ErrorKind::PermissionDenied => "permission denied".into(),
-            ErrorKind::InvalidData => "this is not UTF-8 text".into(),
-            _ => e.to_string(),
-        };
-        format!("{}: {what}", path.display()).into()
-    })
+    std::fs::read_to_string(path).map_err(|e| format!("{}: {}", path.display(), plain(&e)).into())
+}
+
+/// What the system says, without its numbers.
+pub fn plain(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such file or folder".into(),
+        ErrorKind::IsADirectory => "this is a folder, not a file".into(),
+        ErrorKind::PermissionDenied => "permission denied".into(),
+        ErrorKind::InvalidData => "this is not UTF-8 text".into(),
+        ErrorKind::StorageFull => "the disk is full".into(),
+        _ => error.to_string(),
+    }
 }
 
 /// Ends a run with bad arguments, or one that asks for help: help as it is, anything else in one line.
