@@ -4,8 +4,10 @@
 
 pub mod blocks;
 pub mod fixtures;
+pub mod gguf;
 pub mod kernel_rig;
 pub mod oracle;
+pub mod program;
 
 /// ||a - b|| / ||b||, in f64; NaN if any element is.
 pub fn relative_error(a: &[f32], b: &[f64]) -> f64 {

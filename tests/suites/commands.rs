@@ -1,1 +1,17 @@
-//! commands
+//! The commands, from a model's files to text, and the library behind them.
+
+mod answer;
+mod chat;
+mod interrupt;
+mod library;
+mod memory;
+mod pack;
+mod reload;
+
+use symbiote_runtime::engine::{OpenOptions, SymbioteEngine};
+use symbiote_tests::fixtures;
+
+/// Opens the archive of a fixture.
+fn open(fixture: &str, options: &OpenOptions) -> SymbioteEngine {
+    SymbioteEngine::open(fixtures::pak(fixture), options, &mut |_, _| {}).unwrap()
+}

@@ -1,0 +1,134 @@
+//! convert, inspect, verify and extract: what comes out is what went in.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use symbiote_format::Dtype;
+use symbiote_tests::fixtures;
+use symbiote_tests::gguf::Gguf;
+use symbiote_tests::program::{PACK, done};
+use tempfile::TempDir;
+
+/// A tensor of a safetensors file, or of several.
+#[derive(Debug, PartialEq)]
+struct Stored {
+    dtype: String,
+    shape: Vec<u64>,
+    bytes: Vec<u8>,
+}
+
+/// The tensors of a safetensors file by name, and its metadata.
+fn read_safetensors(path: &Path) -> (BTreeMap<String, Stored>, Value) {
+    let file = std::fs::read(path).unwrap();
+    let (len, rest) = file.split_at(8);
+    let (header, data) = rest.split_at(u64::from_le_bytes(len.try_into().unwrap()) as usize);
+    let mut header: serde_json::Map<String, Value> = serde_json::from_slice(header).unwrap();
+    let metadata = header.remove("__metadata__").unwrap_or_default();
+    let numbers = |v: &Value| v.as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect::<Vec<_>>();
+    let tensors = header.into_iter().map(|(name, about)| {
+        let range = numbers(&about["data_offsets"]);
+        let bytes = data[range[0] as usize..range[1] as usize].to_vec();
+        (name, Stored { dtype: about["dtype"].as_str().unwrap().into(), shape: numbers(&about["shape"]), bytes })
+    });
+    (tensors.collect(), metadata)
+}
+
+/// Takes `source` through all four commands and returns what `extract` wrote and what `inspect --json` said.
+fn round_trip(source: &Path, folder: &TempDir) -> (BTreeMap<String, Stored>, Value, Value) {
+    let run = |args: &[&str]| done(PACK, folder.path(), args);
+    let said = run(&["convert", source.to_str().unwrap(), "-o", "m.pak", "--force", "--pack-size", "64KiB"]);
+    assert!(said.starts_with("m.pak: llama, "), "{said}");
+    let text = run(&["inspect", "m.pak"]);
+    assert!(text.starts_with("m.pak: llama, ") && text.contains("SHA-256"), "{text}");
+    let json: Value = serde_json::from_str(&run(&["inspect", "m.pak", "--json"])).unwrap();
+    assert!(run(&["verify", "m.pak"]).ends_with("all intact\n"));
+    run(&["extract", "m.pak", "-o", "m.safetensors", "--force"]);
+    let (tensors, metadata) = read_safetensors(&folder.path().join("m.safetensors"));
+    assert_eq!(json["tensors"].as_array().unwrap().len(), tensors.len());
+    (tensors, metadata, json)
+}
+
+fn with_extension(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> = paths.filter(|p| p.extension().is_some_and(|e| e == extension)).collect();
+    paths.sort();
+    paths
+}
+
+/// The fixtures that are Hugging Face folders.
+fn folders() -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(fixtures::path("")).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<_> = paths.filter(|p| p.join("config.json").is_file()).collect();
+    folders.sort();
+    folders
+}
+
+#[test]
+fn every_folder_comes_back_bit_for_bit() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folders = folders();
+    assert!(folders.len() >= 5, "{folders:?}");
+    let mut shards = 0;
+    for folder in folders {
+        let files = with_extension(&folder, "safetensors");
+        shards = shards.max(files.len());
+        let source: BTreeMap<_, _> = files.iter().flat_map(|file| read_safetensors(file).0).collect();
+        let (extracted, _, json) = round_trip(&folder, &temporary);
+        assert!(extracted == source, "{}", folder.display());
+
+        let config: Value = serde_json::from_slice(&std::fs::read(folder.join("config.json")).unwrap()).unwrap();
+        assert_eq!(json["config"]["hidden_size"], config["hidden_size"]);
+        assert_eq!(json["config"]["layer_count"], config["num_hidden_layers"]);
+        assert!(json["provenance"]["sources"].as_array().unwrap().len() >= files.len());
+        assert_eq!(json["tokenizer"]["kind"], "tokenizer.json");
+    }
+    assert!(shards > 1, "one of them is sharded");
+}
+
+fn gguf_comes_back(path: &Path, tensors: Option<usize>) {
+    let (extracted, notes, json) = round_trip(path, &tempfile::tempdir().unwrap());
+    let source = Gguf::read(path);
+    assert_eq!(extracted.len(), source.tensors.len());
+    assert_eq!(tensors.unwrap_or(source.tensors.len()), source.tensors.len());
+    for t in &source.tensors {
+        let found = &extracted[&t.name];
+        // tensors are padded to the file's alignment
+        let (stored, padding) = source.bytes[t.data.clone()].split_at(found.bytes.len());
+        assert!(found.bytes == stored && padding.len() < 32, "{}: {}", path.display(), t.name);
+        let dtype = Dtype::from_code(t.ty as u16).unwrap();
+        if dtype.block_len() == 1 {
+            assert_eq!((found.dtype.as_str(), &found.shape), (dtype.name(), &t.shape));
+        } else {
+            let note: Value = serde_json::from_str(notes[&t.name].as_str().unwrap()).unwrap();
+            assert_eq!(note, json!({ "dtype": dtype.name(), "shape": t.shape }));
+            assert_eq!(found.dtype, "U8");
+        }
+    }
+    assert_eq!(json["provenance"]["source_format"], "gguf");
+}
+
+#[test]
+fn every_gguf_comes_back_bit_for_bit() {
+    let files: Vec<_> = folders().iter().flat_map(|folder| with_extension(folder, "gguf")).collect();
+    assert!(files.len() >= 7, "{files:?}");
+    files.iter().for_each(|file| gguf_comes_back(file, None));
+}
+
+#[test]
+fn smollm2_comes_back_bit_for_bit() {
+    gguf_comes_back(&fixtures::smollm2(), Some(272));
+}
+
+/// The same source gives the same archive, and none but the asked-for file appears.
+#[test]
+fn conversion_is_deterministic_and_tidy() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = fixtures::path("tiny-llama");
+    for output in ["a.pak", "b.pak"] {
+        done(PACK, folder.path(), &["convert", source.to_str().unwrap(), "-o", output]);
+    }
+    let read = |name| std::fs::read(folder.path().join(name)).unwrap();
+    assert!(read("a.pak") == read("b.pak"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
