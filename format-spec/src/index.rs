@@ -185,8 +185,12 @@ pub mod archived {
 impl Index {
     /// The index as bytes, ready to be written after the last segment.
     pub fn to_bytes(&self) -> crate::Result<Vec<u8>> {
+        self.encode().map(|bytes| bytes.to_vec())
+    }
+
+    /// The index as bytes, aligned to be read back in place.
+    pub(crate) fn encode(&self) -> crate::Result<rkyv::util::AlignedVec> {
         rkyv::to_bytes::<rkyv::rancor::Error>(self)
-            .map(|bytes| bytes.to_vec())
             .map_err(|e| crate::FormatError::IndexEncode { reason: e.to_string() })
     }
 }

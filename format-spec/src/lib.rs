@@ -32,6 +32,7 @@ pub use layout::{HEADER_LEN, PART_ALIGN, SEGMENT_ALIGN, align_up, lay_out_parts}
 pub use model::{ModelConfig, RopeLayout, RopeScaling};
 pub use params::ParamError;
 pub use role::{Codec, PackRole, TensorKind, TokenizerKind};
+pub use validate::check_index;
 
 /// Every fallible function of this crate fails with a [`FormatError`].
 pub type Result<T> = std::result::Result<T, FormatError>;

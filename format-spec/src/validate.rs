@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use crate::index::{ArchivedPart, ArchivedTensor, ArchivedTokenizer, ArchivedWeightPack};
 use crate::{
-    ArchivedIndex, Codec, Dtype, FormatError, HEADER_LEN, ModelConfig, NO_ID, NO_LAYER, PART_ALIGN, PackRole, Param,
-    Result, SEGMENT_ALIGN, TensorKind, TokenizerKind, align_up, limits,
+    ArchivedIndex, Codec, Dtype, FormatError, HEADER_LEN, Index, ModelConfig, NO_ID, NO_LAYER, PART_ALIGN, PackRole,
+    Param, Result, SEGMENT_ALIGN, TensorKind, TokenizerKind, align_up, limits,
 };
 
 /// What is needed of a tensor to check its parts.
@@ -14,6 +14,13 @@ struct Rows {
     row_bytes: u64,
     /// Rows that parts have covered so far.
     covered: u64,
+}
+
+/// Checks an index that is still to be written, so that a writer finds out before it has copied any weights.
+pub fn check_index(index: &Index, index_offset: u64) -> Result<()> {
+    let bytes = index.encode()?;
+    let malformed = |e: rkyv::rancor::Error| FormatError::IndexMalformed { reason: e.to_string() };
+    validate(rkyv::access(&bytes).map_err(malformed)?, index_offset).map(drop)
 }
 
 /// Checks `index`, which the header puts at `index_offset`, and returns the model's hyperparameters.

@@ -1,1 +1,67 @@
-fn main() {}
+//! `symbiote-pack`: see `symbiote-pack --help`.
+
+mod cli;
+mod terminal;
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use symbiote_packer::{
+    ConvertOptions, Error, Problem, convert, default_output, extract, format_size, inspect_json, inspect_text, verify,
+};
+
+use cli::{Cli, Command};
+use terminal::Terminal;
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let terminal = Terminal::new();
+    let done = run(command, &terminal);
+    terminal.clear();
+    match done {
+        Ok(text) => print(&text),
+        Err(error) => {
+            // where stderr is closed there is nobody to tell
+            let _ = writeln!(std::io::stderr(), "symbiote-pack: {error}");
+            ExitCode::from(if matches!(error.problem, Problem::Interrupted) { 130 } else { 1 })
+        }
+    }
+}
+
+/// Does what was asked; returns what to print.
+fn run(command: Command, terminal: &Terminal) -> Result<String, Error> {
+    match command {
+        Command::Convert(args) => {
+            let output = match args.output {
+                Some(output) => output,
+                None => default_output(&args.input)?,
+            };
+            let options = ConvertOptions { pack_size: args.pack_size, force: args.force };
+            let r = convert(&args.input, &output, &options, terminal)?;
+            let tokenizer = if r.has_tokenizer { "" } else { ", no tokenizer" };
+            let size = format_size(r.file_len);
+            let (path, architecture, tensors, packs) = (output.display(), r.architecture, r.tensors, r.packs);
+            Ok(format!("{path}: {architecture}, {tensors} tensors in {packs} packs, {size}{tokenizer}\n"))
+        }
+        Command::Inspect(args) if args.json => Ok(format!("{:#}\n", inspect_json(&args.archive)?)),
+        Command::Inspect(args) => inspect_text(&args.archive),
+        Command::Verify(args) => {
+            let r = verify(&args.archive, terminal)?;
+            Ok(format!("{}: {} packs, {}, all intact\n", args.archive.display(), r.packs, format_size(r.bytes)))
+        }
+        Command::Extract(args) => {
+            let r = extract(&args.archive, &args.output, args.force, terminal)?;
+            Ok(format!("{}: {} tensors, {}\n", args.output.display(), r.tensors, format_size(r.file_len)))
+        }
+    }
+}
+
+/// Prints on stdout; a reader that has seen enough (`| head`) is no failure.
+fn print(text: &str) -> ExitCode {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    }
+}

@@ -1,1 +1,39 @@
-//! engine
+//! Load, forward pass, KV cache, sampler.
+//!
+//! | file | what |
+//! |---|---|
+//! | `engine.rs` | [`SymbioteEngine`]: open, forward |
+//! | `generate.rs` | [`SymbioteEngine::generate`] |
+//! | `perplexity.rs` | [`SymbioteEngine::perplexity`] |
+//! | `forward.rs` | the forward pass, as one page |
+//! | `weights.rs` | which rows of which packs an operation reads |
+//! | `pack_table.rs` | the tables through which kernels reach them |
+//! | `pack_blocks.rs` | packs in device memory |
+//! | `state.rs` | activations, KV cache |
+//! | `kernels.rs` | which kernel variant on this device |
+//! | `shader_source.rs` | where kernels come from |
+//! | `rope.rs`, `sampler.rs` | angles; the next token |
+//! | `options.rs`, `error.rs` | settings; [`EngineError`] |
+
+mod engine;
+mod error;
+mod forward;
+mod generate;
+mod kernels;
+mod options;
+mod pack_blocks;
+mod pack_table;
+mod perplexity;
+mod rope;
+mod sampler;
+mod shader_source;
+mod state;
+mod weights;
+
+pub use engine::{LoadProgress, SymbioteEngine};
+pub use error::EngineError;
+pub use generate::{Generation, Stop};
+pub use options::{DEFAULT_BATCH, DEFAULT_CONTEXT, GenerateOptions, KvType, OpenOptions};
+pub use perplexity::Perplexity;
+pub use rope::Rope;
+pub use sampler::{Sampler, Sampling};

@@ -1,0 +1,92 @@
+//! Why a model is refused: one variant a broken rule.
+
+use symbiote_format::ParamError;
+
+use crate::source::gguf::GgufError;
+use crate::source::safetensors::SafetensorsError;
+
+/// A model that this program would not compute exactly as its authors do. The caller adds the file's name.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum ArchitectureError {
+    /// Another architecture.
+    #[error("the architecture is {found}; this program knows {known}")]
+    Unknown {
+        /// What the source says.
+        found: String,
+        /// What it could be.
+        known: String,
+    },
+    /// A hyperparameter that must be there.
+    #[error("{key} is missing")]
+    MissingKey {
+        /// The key.
+        key: String,
+    },
+    /// A hyperparameter whose value changes the computation in a way that is not implemented.
+    #[error("{key} = {found} is not supported: it must be {expected}")]
+    Unsupported {
+        /// The key.
+        key: String,
+        /// The value.
+        found: String,
+        /// The values that are.
+        expected: String,
+    },
+    /// A hyperparameter that this program does not know, so that ignoring it could compute something else.
+    #[error("the model sets {key}, which this program does not know")]
+    UnknownKey {
+        /// The key.
+        key: String,
+    },
+    /// A tensor that must be there.
+    #[error("tensor {name} is missing")]
+    MissingTensor {
+        /// Its name.
+        name: String,
+    },
+    /// A tensor that the architecture does not have.
+    #[error("tensor {name} does not belong to the {architecture} architecture")]
+    UnexpectedTensor {
+        /// Its name.
+        name: String,
+        /// The architecture.
+        architecture: &'static str,
+    },
+    /// A tensor of another shape than the hyperparameters ask for.
+    #[error("tensor {name} has shape {found:?}, and the hyperparameters ask for {expected:?}")]
+    Shape {
+        /// Its name.
+        name: String,
+        /// Its shape, outermost dimension first.
+        found: Vec<u64>,
+        /// What it must be.
+        expected: Vec<u64>,
+    },
+    /// An embedding that is no matrix.
+    #[error("tensor {name} has shape {found:?}: it must be [vocabulary, hidden]")]
+    Embedding {
+        /// Its name.
+        name: String,
+        /// Its shape.
+        found: Vec<u64>,
+    },
+    /// A head that is stored and different, and yet said to be the embedding.
+    #[error(
+        "tie_word_embeddings is true, and {head} differs from {embedding}: set it to false in config.json to use {head}, or remove that tensor"
+    )]
+    TiedHeadDiffers {
+        /// The head.
+        head: String,
+        /// The embedding.
+        embedding: String,
+    },
+    /// A hyperparameter outside its range.
+    #[error(transparent)]
+    Param(#[from] ParamError),
+    /// A key of the wrong type in a GGUF file.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
+    /// A key of the wrong type in a JSON file.
+    #[error(transparent)]
+    Json(#[from] SafetensorsError),
+}

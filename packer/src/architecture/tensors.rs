@@ -1,0 +1,87 @@
+//! Giving every stored tensor its place in the architecture.
+
+use std::collections::HashMap;
+
+use symbiote_format::{ModelConfig, NO_LAYER, TensorKind};
+
+use super::ArchitectureError;
+use super::description::{Architecture, Layout, Presence, TensorRule};
+use crate::source::StoredTensor;
+
+type Result<T> = std::result::Result<T, ArchitectureError>;
+
+/// A stored tensor in its place.
+#[derive(Clone, Debug)]
+pub(crate) struct ModelTensor {
+    pub stored: StoredTensor,
+    pub kind: TensorKind,
+    /// Its layer, or [`NO_LAYER`].
+    pub layer: u32,
+}
+
+/// Every stored tensor with its kind and layer, in the order of the architecture's table, layer by layer; unused tensors
+/// last, in the order of the source. Fails if one is missing, left over, or of another shape than `config` asks for.
+///
+/// A head that is stored although `config` ties it to the embedding is unused: the caller has seen that it is the same.
+pub(crate) fn assign(
+    architecture: &Architecture,
+    layout: Layout,
+    config: &ModelConfig,
+    stored: Vec<StoredTensor>,
+) -> Result<Vec<ModelTensor>> {
+    let mut assigned = Vec::with_capacity(stored.len());
+    let mut left: HashMap<String, (usize, StoredTensor)> =
+        stored.into_iter().enumerate().map(|(i, t)| (t.name.clone(), (i, t))).collect();
+
+    for rule in architecture.tensors {
+        let Some(pattern) = rule.pattern(layout) else { continue };
+        if config.tied_embeddings && rule.presence == Presence::UnlessTied {
+            continue;
+        }
+        for layer in layers(pattern, config) {
+            let name = pattern.replace("{}", &layer.to_string());
+            match left.remove(&name) {
+                Some((_, stored)) => {
+                    check_shape(&stored, rule, config)?;
+                    assigned.push(ModelTensor { stored, kind: rule.kind, layer });
+                }
+                None if rule.presence == Presence::Optional => {}
+                None => return Err(ArchitectureError::MissingTensor { name }),
+            }
+        }
+    }
+
+    let mut rest: Vec<_> = left.into_values().collect();
+    rest.sort_by_key(|(i, _)| *i);
+    let head = architecture.tensor_name(layout, TensorKind::Output);
+    for (_, stored) in rest {
+        let tied_head = config.tied_embeddings && stored.name == head;
+        if !tied_head && !architecture.unused.iter().any(|pattern| fits(pattern, &stored.name)) {
+            let architecture = architecture.name;
+            return Err(ArchitectureError::UnexpectedTensor { name: stored.name, architecture });
+        }
+        assigned.push(ModelTensor { stored, kind: TensorKind::Unused, layer: NO_LAYER });
+    }
+    Ok(assigned)
+}
+
+/// The layers that a name pattern stands for.
+fn layers(pattern: &str, config: &ModelConfig) -> std::ops::RangeInclusive<u32> {
+    // config has been checked: there is at least one layer
+    if pattern.contains("{}") { 0..=config.layer_count - 1 } else { NO_LAYER..=NO_LAYER }
+}
+
+fn check_shape(stored: &StoredTensor, rule: &TensorRule, config: &ModelConfig) -> Result<()> {
+    let expected: Vec<u64> = rule.shape.iter().map(|dim| dim.size(config)).collect();
+    if stored.shape == expected {
+        return Ok(());
+    }
+    Err(ArchitectureError::Shape { name: stored.name.clone(), found: stored.shape.clone(), expected })
+}
+
+/// True if `name` is `pattern` with a number for its `{}`.
+fn fits(pattern: &str, name: &str) -> bool {
+    let Some((front, back)) = pattern.split_once("{}") else { return pattern == name };
+    let number = name.strip_prefix(front).and_then(|rest| rest.strip_suffix(back));
+    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}

@@ -1,0 +1,133 @@
+//! Why a run fails: a file, and what is wrong with it.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use symbiote_format::FormatError;
+
+use crate::architecture::ArchitectureError;
+use crate::planner::PlanError;
+use crate::size::format_size;
+use crate::source::gguf::GgufError;
+use crate::source::safetensors::SafetensorsError;
+
+/// A failure, with the file that it is about.
+#[derive(Debug, thiserror::Error)]
+pub struct Error {
+    /// The file or folder.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    #[source]
+    pub problem: Problem,
+}
+
+/// One line, whatever names the files hold.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = format!("{}: {}", self.file.display(), self.problem);
+        f.write_str(&line.replace(char::is_control, "?"))
+    }
+}
+
+/// What can be wrong: one variant a broken rule, those of the formats in their own tables.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The operating system refused something.
+    #[error("{}", io_sentence(.0))]
+    Io(#[from] io::Error),
+    /// A folder, device or pipe where a file must be.
+    #[error("this is not a regular file")]
+    NotAFile,
+    /// One safetensors file, without what describes the model.
+    #[error("a safetensors file alone does not describe a model: name its folder, with config.json in it")]
+    FolderExpected,
+    /// A text file that is too long to be what its name says.
+    #[error("it has {len} bytes, and the limit is {limit}")]
+    TooLong {
+        /// Its length.
+        len: u64,
+        /// The cap.
+        limit: u64,
+    },
+    /// A text file that is not UTF-8.
+    #[error("it is not UTF-8 text")]
+    NotUtf8,
+    /// A broken rule of GGUF.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
+    /// A broken rule of safetensors or of a Hugging Face folder.
+    #[error(transparent)]
+    Safetensors(#[from] SafetensorsError),
+    /// A model that this program cannot run.
+    #[error(transparent)]
+    Architecture(#[from] ArchitectureError),
+    /// A model that cannot be cut into packs.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A broken rule of the archive.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// Several segments that do not match their hashes.
+    #[error("{first} ({more} more packs are corrupt too)")]
+    SegmentsCorrupt {
+        /// The first of them.
+        first: FormatError,
+        /// How many others there are.
+        more: usize,
+    },
+    /// The output is there already.
+    #[error("the file exists: name another with -o, or add --force to replace it")]
+    OutputExists,
+    /// The output is one of the inputs, or a folder.
+    #[error("this cannot be the output: it is a folder or the source itself; name another file with -o")]
+    OutputUnusable,
+    /// No output name can be made from the input's.
+    #[error("no output name can be made from this: name one with -o")]
+    OutputUnnamed,
+    /// Too little room on the output's disk.
+    #[error("the disk has {} free and the file takes {}: make room or choose another place with -o", format_size(*.free), format_size(*.needed))]
+    DiskFull {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// A target size of a pack that makes no sense.
+    #[error("the pack size is {found} bytes: it must be from 4096 (4KiB) to 536870912 (512MiB)")]
+    PackSize {
+        /// The size.
+        found: u64,
+    },
+    /// A tensor whose name a safetensors header cannot hold.
+    #[error("the tensor {name:?} cannot be stored in a safetensors file: the name has a meaning there")]
+    ReservedName {
+        /// The name.
+        name: String,
+    },
+    /// The caller asked to stop.
+    #[error("interrupted: nothing was written")]
+    Interrupted,
+}
+
+fn io_sentence(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file or folder".into(),
+        io::ErrorKind::PermissionDenied => "permission denied".into(),
+        io::ErrorKind::StorageFull => "the disk is full: make room or choose another place with -o".into(),
+        io::ErrorKind::UnexpectedEof => "the file became shorter while it was read".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// Says which file a failure is about.
+pub(crate) trait At<T> {
+    /// Adds the file.
+    fn at(self, file: &Path) -> Result<T, Error>;
+}
+
+impl<T, E: Into<Problem>> At<T> for Result<T, E> {
+    fn at(self, file: &Path) -> Result<T, Error> {
+        self.map_err(|problem| Error { file: file.into(), problem: problem.into() })
+    }
+}

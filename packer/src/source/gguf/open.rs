@@ -1,0 +1,93 @@
+//! A GGUF model as a checkpoint.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use symbiote_format::{Metadata, TensorKind};
+
+use super::container::Container;
+use super::keys::Keys;
+use super::{GgufError, split, tokenizer};
+use crate::architecture::{self, ArchitectureError, Layout};
+use crate::error::{At, Error};
+use crate::limits;
+use crate::map::Map;
+use crate::source::{Checkpoint, SourceFile, StoredTensor, metadata_value};
+
+/// True if `path` starts like a GGUF file.
+pub(crate) fn fits(path: &Path) -> bool {
+    use std::io::Read;
+    let mut magic = [0; 4];
+    std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut magic)).is_ok() && magic == *b"GGUF"
+}
+
+/// Reads a GGUF model from any of its files.
+pub(crate) fn open(path: &Path) -> Result<Checkpoint, Error> {
+    let first = SourceFile::open(path)?;
+    let map = Map::of(first.file()).at(path)?;
+    let container = Container::parse(&map).at(path)?;
+    let Some(split) = split::of(&container).at(path)? else {
+        return checkpoint(vec![(first, &container)], path);
+    };
+    let mut files = Vec::new();
+    let mut maps = Vec::new();
+    for sibling in split::paths(path, split).at(path)? {
+        let file = SourceFile::open(&sibling)?;
+        maps.push(Map::of(file.file()).at(&sibling)?);
+        files.push(file);
+    }
+    let mut containers = Vec::new();
+    for ((file, map), expected) in files.iter().zip(&maps).zip(1..) {
+        let container = Container::parse(map).at(file.path())?;
+        let (number, found) = split::of(&container).at(file.path())?.map_or((1, 1), |s| (s.number, s.count));
+        if (number, found) != (expected, split.count) {
+            let count = split.count;
+            return Err(GgufError::SplitNumber { expected, count, number, found }).at(file.path());
+        }
+        containers.push(container);
+    }
+    let found: u64 = containers.iter().map(|c| c.tensors.len() as u64).sum();
+    if let Some(expected) = split.tensors.filter(|expected| *expected != found) {
+        return Err(GgufError::SplitTensors { found, expected }).at(path);
+    }
+    checkpoint(files.into_iter().zip(&containers).collect(), path)
+}
+
+/// Puts the files of a model together. The first has the keys.
+fn checkpoint(parts: Vec<(SourceFile, &Container)>, path: &Path) -> Result<Checkpoint, Error> {
+    let mut tensors = Vec::new();
+    let mut names = HashSet::new();
+    for (file, (_, container)) in parts.iter().enumerate() {
+        for t in &container.tensors {
+            if !names.insert(t.name) {
+                return Err(GgufError::DuplicateTensor { name: t.name.into() }).at(path);
+            }
+            let (name, shape) = (t.name.to_owned(), t.shape.clone());
+            tensors.push(StoredTensor { name, dtype: t.dtype, shape, file, offset: t.offset, len: t.len });
+        }
+    }
+    let Some((_, head)) = parts.first() else { return Err(GgufError::NotGguf).at(path) };
+    let keys = Keys(&head.pairs);
+    let architecture = required_text(keys, "general.architecture").at(path)?;
+    let architecture = architecture::by_gguf_name(architecture).at(path)?;
+    let vocabulary = architecture.vocabulary(Layout::Gguf, &tensors).at(path)?;
+    let mut config = (architecture.from_gguf)(keys, vocabulary).at(path)?;
+    let head = architecture.tensor_name(Layout::Gguf, TensorKind::Output);
+    config.tied_embeddings = !names.contains(head);
+    let tokenizer = tokenizer::read(keys).at(path)?;
+    let metadata = metadata(keys);
+    let files = parts.into_iter().map(|(file, _)| file).collect();
+    Ok(Checkpoint { layout: Layout::Gguf, files, tensors, architecture, config, tokenizer, metadata })
+}
+
+fn required_text<'a>(keys: Keys<'_, 'a>, key: &str) -> Result<&'a str, ArchitectureError> {
+    Ok(keys.text(key)?.ok_or_else(|| GgufError::MissingKey { key: key.into() })?)
+}
+
+/// Everything but the vocabulary's tables, as text.
+fn metadata(keys: Keys) -> Vec<Metadata> {
+    let kept = |key: &str| tokenizer::KEPT.contains(&key) || key.starts_with("split.") || key == "general.alignment";
+    let short = |key: &str| key.len() <= limits::METADATA_BYTES;
+    let pairs = keys.0.iter().filter(|(key, _)| !kept(key) && short(key));
+    pairs.map(|(key, value)| Metadata { key: (*key).into(), value: metadata_value(value.to_string()) }).collect()
+}

@@ -1,0 +1,9 @@
+//! Where models come from: each source reads its files into a [`Checkpoint`].
+
+mod checkpoint;
+mod file;
+pub(crate) mod gguf;
+pub(crate) mod safetensors;
+
+pub(crate) use checkpoint::{Checkpoint, StoredTensor, metadata_value, open};
+pub(crate) use file::SourceFile;

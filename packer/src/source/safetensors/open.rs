@@ -1,0 +1,40 @@
+//! A Hugging Face folder as a checkpoint.
+
+use std::path::Path;
+
+use serde_json::Value;
+use symbiote_format::Metadata;
+
+use super::json::JsonObject;
+use super::{SafetensorsError, shards, tokenizer};
+use crate::architecture::{self, Layout};
+use crate::error::{At, Error};
+use crate::limits;
+use crate::source::{Checkpoint, metadata_value};
+
+/// Reads the model in `folder`.
+pub(crate) fn open(folder: &Path) -> Result<Checkpoint, Error> {
+    let config_path = folder.join("config.json");
+    let config = JsonObject::read(&config_path, limits::CONFIG_BYTES)?;
+    let Some(json) = config else { return Err(SafetensorsError::NoConfig).at(folder) };
+    let architecture = architecture::by_config_json(&json).at(&config_path)?;
+    let weights = shards::read(folder)?;
+    let vocabulary = architecture.vocabulary(Layout::HuggingFace, &weights.tensors).at(folder)?;
+    let config = (architecture.from_config_json)(&json, vocabulary).at(&config_path)?;
+    let tokenizer = tokenizer::read(folder, &json)?;
+    let metadata = metadata(&json, weights.metadata);
+    let (files, tensors) = (weights.files, weights.tensors);
+    Ok(Checkpoint { layout: Layout::HuggingFace, files, tensors, architecture, config, tokenizer, metadata })
+}
+
+/// `config.json` and the headers' own pairs, as text.
+fn metadata(config: &JsonObject, mut of_weights: Vec<(String, String)>) -> Vec<Metadata> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), String::from);
+    let mut pairs: Vec<_> = config.pairs().map(|(key, value)| (format!("config.{key}"), text(value))).collect();
+    // a header's pairs come in no order, and the shards of a model repeat them
+    of_weights.sort();
+    of_weights.dedup();
+    pairs.extend(of_weights.into_iter().map(|(key, value)| (format!("safetensors.{key}"), value)));
+    pairs.retain(|(key, _)| key.len() <= limits::METADATA_BYTES);
+    pairs.into_iter().map(|(key, value)| Metadata { key, value: metadata_value(value) }).collect()
+}

@@ -1,0 +1,124 @@
+//! One prompt, one answer.
+
+use std::io::Write as _;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use symbiote_runtime::engine::{Generation, SymbioteEngine};
+use symbiote_runtime::text::{ChatTemplate, EncodeOptions, Message};
+
+use super::args::Args;
+use super::open::sentence;
+use super::{Failure, Interrupt};
+
+/// Answers `prompt` on standard output; the figures go to standard error.
+pub fn run(
+    engine: &mut SymbioteEngine,
+    model: &Path,
+    prompt: &str,
+    args: &Args,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    let mut messages = system_message(args);
+    messages.push(Message::new("user", prompt));
+    let tokens = tokens(engine, model, &messages, prompt, args)?;
+    let answer = stream(engine, model, &tokens, args, interrupt, !args.json)?;
+    if args.json {
+        println!("{}", json(&answer, &tokens));
+    } else {
+        println!();
+        if !args.quiet {
+            eprintln!("{}", figures(&answer));
+        }
+    }
+    Ok(())
+}
+
+/// The system message, if there is one.
+pub fn system_message(args: &Args) -> Vec<Message> {
+    args.system.iter().map(|text| Message::new("system", text.as_str())).collect()
+}
+
+/// The model's chat template, if it has one and it is wanted.
+pub fn template(engine: &SymbioteEngine, args: &Args) -> Result<Option<ChatTemplate>, Failure> {
+    let archived = engine.pak().archive().index().tokenizer.as_ref();
+    let Some(source) = archived.map(|t| t.chat_template.as_str()).filter(|s| !s.is_empty() && !args.raw) else {
+        return Ok(None);
+    };
+    let tokenizer = engine.tokenizer().map_err(|e| e.to_string())?;
+    let text = |id: Option<u32>| {
+        let bytes = id.and_then(|id| tokenizer.token_bytes(id)).unwrap_or_default();
+        String::from_utf8_lossy(bytes).into_owned()
+    };
+    ChatTemplate::new(source, &text(tokenizer.bos()), &text(tokenizer.eos())).map(Some).map_err(|e| e.to_string())
+}
+
+/// The ids of a conversation, or of the plain text where there is no template.
+pub fn tokens(
+    engine: &SymbioteEngine,
+    model: &Path,
+    messages: &[Message],
+    plain: &str,
+    args: &Args,
+) -> Result<Vec<u32>, Failure> {
+    let tokenizer = engine.tokenizer().map_err(|e| sentence(model, &e))?;
+    let ids = match template(engine, args)? {
+        Some(template) => template.render(messages, true).and_then(|text| tokenizer.encode_chat(&text)),
+        None => tokenizer.encode(plain, EncodeOptions { add_special: true, parse_special: false }),
+    };
+    ids.map_err(|e| format!("{}: {e}", model.display()))
+}
+
+/// Generates; prints as the text comes if `print` is set.
+pub fn stream(
+    engine: &mut SymbioteEngine,
+    model: &Path,
+    tokens: &[u32],
+    args: &Args,
+    interrupt: &Interrupt,
+    print: bool,
+) -> Result<Generation, Failure> {
+    interrupt.clear();
+    let mut out = std::io::stdout();
+    let mut broken = false;
+    let answer = engine.generate_from(tokens, &args.generate(), &mut |text| {
+        // A reader that went away ends the answer like Ctrl-C does.
+        broken = print && out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err();
+        if broken || interrupt.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let answer = answer.map_err(|e| sentence(model, &e))?;
+    if broken { Err("standard output was closed".into()) } else { Ok(answer) }
+}
+
+/// Tokens a second; 0 where nothing was timed.
+fn rate(tokens: usize, time: std::time::Duration) -> f64 {
+    #[allow(clippy::cast_precision_loss)] // far fewer than 2^53
+    let rate = tokens as f64 / time.as_secs_f64();
+    if rate.is_finite() { rate } else { 0.0 }
+}
+
+/// The figures in a line.
+pub fn figures(a: &Generation) -> String {
+    format!(
+        "prompt: {} tokens, {:.1} tokens/s; answer: {} tokens, {:.1} tokens/s",
+        a.prompt_tokens,
+        rate(a.prompt_tokens, a.prompt_time),
+        a.tokens.len(),
+        rate(a.decode_passes, a.decode_time)
+    )
+}
+
+fn json(a: &Generation, prompt: &[u32]) -> serde_json::Value {
+    serde_json::json!({
+        "text": a.text,
+        "prompt_ids": prompt,
+        "ids": a.tokens,
+        "stop": format!("{:?}", a.stop),
+        "prompt_tokens": a.prompt_tokens,
+        "prompt_seconds": a.prompt_time.as_secs_f64(),
+        "prompt_tokens_per_second": rate(a.prompt_tokens, a.prompt_time),
+        "decode_passes": a.decode_passes,
+        "decode_seconds": a.decode_time.as_secs_f64(),
+        "decode_tokens_per_second": rate(a.decode_passes, a.decode_time),
+    })
+}

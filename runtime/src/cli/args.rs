@@ -1,0 +1,215 @@
+//! Flags, and what they mean to the library.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use symbiote_runtime::engine::{GenerateOptions, KvType, OpenOptions, Sampling};
+use symbiote_runtime::gpu::GpuOptions;
+use symbiote_runtime::memory::ByteSize;
+
+use super::Failure;
+
+/// Runs a .pak model in Vulkan: answers a prompt, or chats when there is none.
+#[derive(Parser)]
+#[command(name = "symbiote-run", version, arg_required_else_help = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// The model, made by `symbiote-pack convert`
+    #[arg(required_unless_present = "list_devices")]
+    pub model: Option<PathBuf>,
+
+    /// List the Vulkan devices of this machine and exit
+    #[arg(long)]
+    pub list_devices: bool,
+
+    /// Answer this and exit
+    #[arg(short, long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+
+    /// Answer what this file says and exit
+    #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
+    pub prompt_file: Option<PathBuf>,
+
+    /// Continue the prompt as it stands, without the model's chat template
+    #[arg(long)]
+    pub raw: bool,
+
+    /// System message for the chat template
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+
+    /// Most tokens of an answer
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 512)]
+    pub max_tokens: u32,
+
+    /// Go on after the token that ends an answer
+    #[arg(long)]
+    pub ignore_stop: bool,
+
+    /// Print the answer and its figures as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print nothing but the answer
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Measure how well a model predicts a text, as llama-perplexity counts it
+    Perplexity(PerplexityArgs),
+}
+
+#[derive(Parser)]
+pub struct PerplexityArgs {
+    /// The model
+    pub model: PathBuf,
+
+    /// The text
+    #[arg(long, value_name = "TEXT")]
+    pub file: PathBuf,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+#[derive(Parser)]
+#[command(next_help_heading = "Sampling")]
+pub struct SamplingArgs {
+    /// Divides the logits; 0 always takes the best token
+    #[arg(long = "temp", value_name = "T", default_value_t = Sampling::default().temperature)]
+    pub temperature: f32,
+
+    /// Keep the K best tokens; 0 keeps all
+    #[arg(long, value_name = "K", default_value_t = Sampling::default().top_k)]
+    pub top_k: usize,
+
+    /// Keep the fewest best tokens whose probabilities reach P; 1 keeps all
+    #[arg(long, value_name = "P", default_value_t = Sampling::default().top_p)]
+    pub top_p: f32,
+
+    /// Keep tokens with at least P times the best one's probability; 0 keeps all
+    #[arg(long, value_name = "P", default_value_t = Sampling::default().min_p)]
+    pub min_p: f32,
+
+    /// Makes recent tokens less likely; 1 changes nothing
+    #[arg(long, value_name = "X", default_value_t = Sampling::default().repeat_penalty)]
+    pub repeat_penalty: f32,
+
+    /// How many recent tokens --repeat-penalty sees
+    #[arg(long, value_name = "N", default_value_t = Sampling::default().repeat_last)]
+    pub repeat_last: usize,
+
+    /// Start of the random sequence; the same seed gives the same text [default: the clock]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+#[derive(Parser)]
+#[command(next_help_heading = "Engine")]
+pub struct EngineArgs {
+    /// The device, by its number in --list-devices or a part of its name [default: the best]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+
+    /// Most tokens of a conversation [default: what the model was made for, at most 4096]
+    #[arg(long, value_name = "TOKENS")]
+    pub ctx: Option<u32>,
+
+    /// Most tokens of one pass over a prompt
+    #[arg(long, value_name = "TOKENS")]
+    pub batch: Option<u32>,
+
+    /// How keys and values are kept
+    #[arg(long, value_name = "TYPE", default_value = "f16")]
+    pub kv_type: KvArg,
+
+    /// Most bytes of device memory, for all that is kept there [default: what is free]
+    #[arg(long, value_name = "SIZE")]
+    pub vram: Option<ByteSize>,
+
+    /// Check every pack against its SHA-256 while loading
+    #[arg(long)]
+    pub verify: bool,
+
+    /// Run under the Vulkan validation layer; fails if it finds an error
+    #[arg(long)]
+    pub validation: bool,
+
+    /// Use the GLSL kernels in this folder, and take over changes to them between tokens
+    #[arg(long, value_name = "DIR")]
+    pub shader_dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum KvArg {
+    F16,
+    F32,
+}
+
+impl EngineArgs {
+    pub fn options(&self) -> OpenOptions {
+        OpenOptions {
+            gpu: GpuOptions {
+                device: self.device.clone(),
+                validation: self.validation,
+                vram_cap: self.vram.map(|size| size.0),
+                ..GpuOptions::default()
+            },
+            context: self.ctx,
+            batch: self.batch,
+            kv_type: match self.kv_type {
+                KvArg::F16 => KvType::F16,
+                KvArg::F32 => KvType::F32,
+            },
+            shader_dir: self.shader_dir.clone(),
+            verify: self.verify,
+        }
+    }
+}
+
+impl Args {
+    /// The prompt, wherever it is; none for a conversation.
+    pub fn prompt(&self) -> Result<Option<String>, Failure> {
+        let Some(file) = &self.prompt_file else { return Ok(self.prompt.clone()) };
+        std::fs::read_to_string(file).map(Some).map_err(|e| format!("{}: {e}", file.display()))
+    }
+
+    /// How an answer is made.
+    pub fn generate(&self) -> GenerateOptions {
+        let s = &self.sampling;
+        GenerateOptions {
+            max_tokens: self.max_tokens,
+            sampling: Sampling {
+                temperature: s.temperature,
+                top_k: s.top_k,
+                top_p: s.top_p,
+                min_p: s.min_p,
+                repeat_penalty: s.repeat_penalty,
+                repeat_last: s.repeat_last,
+                seed: s.seed.unwrap_or_else(seed_from_clock),
+            },
+            parse_special: false,
+            ignore_stop: self.ignore_stop,
+        }
+    }
+}
+
+fn seed_from_clock() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    now.as_secs() << 20 | u64::from(now.subsec_micros())
+}

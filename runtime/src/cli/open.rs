@@ -1,0 +1,76 @@
+//! Opening the engine, with a progress bar; devices.
+
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use symbiote_runtime::engine::{EngineError, SymbioteEngine};
+use symbiote_runtime::gpu::Gpu;
+use symbiote_runtime::memory::ByteSize;
+
+use super::Failure;
+use super::args::EngineArgs;
+
+/// Opens `model`; the bar shows on a terminal only.
+pub fn open(model: &Path, args: &EngineArgs, quiet: bool) -> Result<SymbioteEngine, Failure> {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if quiet {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let style = "loading {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let engine = SymbioteEngine::open(model, &args.options(), &mut |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    engine.map_err(|e| sentence(model, &e))
+}
+
+/// An engine's error with the model's name, where it does not name it itself.
+pub fn sentence(model: &Path, error: &EngineError) -> Failure {
+    match error {
+        EngineError::Pak(_) | EngineError::Gpu(_) => error.to_string(),
+        _ => format!("{}: {error}", model.display()),
+    }
+}
+
+/// Fails if the validation layer found an error.
+pub fn check_validation(engine: &SymbioteEngine) -> Result<(), Failure> {
+    match engine.gpu().validation_errors() {
+        0 => Ok(()),
+        n => Err(format!("the validation layer found {n} errors: {}", engine.gpu().validation_messages().join("; "))),
+    }
+}
+
+/// Prints the devices of this machine.
+pub fn list_devices(validation: bool, json: bool) -> Result<(), Failure> {
+    let devices = Gpu::list(validation).map_err(|e| e.to_string())?;
+    if json {
+        let list: Vec<_> = devices
+            .iter()
+            .map(|d| {
+                serde_json::json!({
+                    "index": d.index, "name": d.name, "kind": d.kind.to_string(), "driver": d.driver,
+                    "api": format!("{}.{}.{}", d.api.0, d.api.1, d.api.2), "memory_bytes": d.heap_bytes,
+                    "free_bytes": d.budget_free, "subgroup": d.subgroup, "missing": d.missing,
+                })
+            })
+            .collect();
+        println!("{}", serde_json::Value::from(list));
+        return Ok(());
+    }
+    for d in devices {
+        let free = d.budget_free.map_or(String::new(), |free| format!(" ({} free)", ByteSize(free)));
+        let usable = d.missing.as_ref().map_or(String::new(), |missing| format!("; cannot be used: lacks {missing}"));
+        let (major, minor, patch) = d.api;
+        println!(
+            "{}: {} ({}), Vulkan {major}.{minor}.{patch}, {}, {} of memory{free}{usable}",
+            d.index,
+            d.name,
+            d.kind,
+            d.driver.trim(),
+            ByteSize(d.heap_bytes)
+        );
+    }
+    Ok(())
+}

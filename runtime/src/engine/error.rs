@@ -1,0 +1,115 @@
+//! Why an engine cannot do what it was asked.
+
+use symbiote_format::{Dtype, NO_LAYER};
+
+use crate::gpu::GpuError;
+use crate::pak::PakError;
+use crate::residency::ResidencyError;
+use crate::text::TextError;
+
+/// Why an engine cannot do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The archive.
+    #[error(transparent)]
+    Pak(#[from] PakError),
+    /// The device.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// The packs.
+    #[error(transparent)]
+    Residency(#[from] ResidencyError),
+    /// The tokenizer.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// An architecture that has no forward pass here.
+    #[error("the architecture {0} is not supported; this program runs llama")]
+    Architecture(String),
+    /// A tensor that the architecture needs.
+    #[error("the archive has no {kind} tensor for {}", layer_name(*.layer))]
+    MissingTensor {
+        /// Which.
+        kind: &'static str,
+        /// Its layer.
+        layer: u32,
+    },
+    /// A tensor of another shape.
+    #[error("tensor {name} has shape {found:?}; the model's sizes ask for {expected:?}")]
+    TensorShape {
+        /// Its name.
+        name: String,
+        /// Its shape.
+        found: Vec<u64>,
+        /// The shape it should have.
+        expected: Vec<u64>,
+    },
+    /// A norm that is stored in blocks.
+    #[error("the {kind} tensor of {} is stored as {dtype}; vectors must be F32, F16 or BF16", layer_name(*.layer))]
+    VectorType {
+        /// Which.
+        kind: &'static str,
+        /// Its layer.
+        layer: u32,
+        /// How it is stored.
+        dtype: Dtype,
+    },
+    /// A size that the kernels cannot take.
+    #[error("{what} is {found}; the kernels need a multiple of {multiple}")]
+    Size {
+        /// Which size.
+        what: &'static str,
+        /// Its value.
+        found: u32,
+        /// What it must divide by.
+        multiple: u32,
+    },
+    /// A context that is empty or longer than the model's.
+    #[error("a context of {asked} tokens was asked for; this model takes 1 to {most}")]
+    Context {
+        /// What was asked for.
+        asked: u32,
+        /// The model's own.
+        most: u32,
+    },
+    /// More tokens than are left of the context.
+    #[error("{tokens} more tokens do not fit: {used} of the context's {context} are in use; shorten the prompt or raise --ctx")]
+    ContextFull {
+        /// Tokens to add.
+        tokens: usize,
+        /// Tokens there.
+        used: usize,
+        /// Tokens that fit in all.
+        context: u32,
+    },
+    /// A token id outside the vocabulary.
+    #[error("token {token} is not in the vocabulary of {vocabulary}")]
+    Token {
+        /// The id.
+        token: u32,
+        /// Ids there are.
+        vocabulary: u32,
+    },
+    /// No tokens where at least one is needed.
+    #[error("the prompt is empty")]
+    EmptyPrompt,
+    /// No tokenizer in the archive.
+    #[error("the archive has no tokenizer, so it takes token ids only")]
+    NoTokenizer,
+    /// A setting of the sampler.
+    #[error("{0}")]
+    Sampling(String),
+    /// A text too short to measure.
+    #[error("the text has {found} tokens; a context of {context} needs at least {needed}")]
+    ShortText {
+        /// Its tokens.
+        found: usize,
+        /// The window.
+        context: u32,
+        /// What is needed.
+        needed: usize,
+    },
+}
+
+fn layer_name(layer: u32) -> String {
+    if layer == NO_LAYER { "the model".into() } else { format!("layer {layer}") }
+}

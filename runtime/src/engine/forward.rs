@@ -1,0 +1,231 @@
+//! The forward pass, as one page: it records the commands that turn token ids into logits.
+
+use bytemuck::{bytes_of, Pod};
+use symbiote_shaders::{
+    AttentionArgs, AttentionMergeArgs, EmbedArgs, MatmulArgs, RmsNormArgs, RopeArgs, SwigluArgs,
+};
+
+use super::kernels::{Kernels, WIDE};
+use super::state::{Activations, KvCache, stride};
+use super::weights::{Operation, Vector, Weights};
+use super::EngineError;
+use crate::gpu::{Buffer, Recorder};
+use symbiote_format::ModelConfig;
+
+/// What one pass reads and writes.
+pub struct Pass<'a> {
+    /// The model's sizes.
+    pub config: &'a ModelConfig,
+    /// Where its weights are.
+    pub weights: &'a Weights,
+    /// Device address of the pack table.
+    pub packs: u64,
+    /// The kernels.
+    pub kernels: &'a Kernels,
+    /// Activations.
+    pub act: &'a Activations,
+    /// Keys and values.
+    pub kv: &'a KvCache,
+    /// Position of the first token.
+    pub position: u32,
+    /// Tokens of this pass.
+    pub tokens: u32,
+}
+
+/// Whether a product replaces y or is added to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Into {
+    Replace,
+    Add,
+}
+
+impl Pass<'_> {
+    /// Everything up to the last layer: token ids in, residual stream `x [tokens][hidden]` out.
+    pub fn layers(&self, r: &mut Recorder) -> Result<(), EngineError> {
+        let (w, a) = (self.weights, self.act);
+        self.embed(r)?;
+        for (l, layer) in w.layers.iter().enumerate() {
+            self.rmsnorm(r, &layer.attention_norm, &a.x, 0, self.tokens)?; //         normed [tokens][hidden]
+            self.matmul(r, &layer.qkv, &a.normed, &a.qkv, self.tokens, Into::Replace)?; // qkv [tokens][q + k + v rows]
+            self.rope(r, l)?; //                                                      q turned; k, v in the cache
+            self.attention(r, l)?; //                                                 attended [tokens][q rows]
+            self.matmul(r, &layer.output, &a.attended, &a.x, self.tokens, Into::Add)?;
+            self.rmsnorm(r, &layer.ffn_norm, &a.x, 0, self.tokens)?;
+            self.matmul(r, &layer.gate_up, &a.normed, &a.gate_up, self.tokens, Into::Replace)?; // [tokens][2 ffn]
+            self.swiglu(r)?; //                                                       hidden [tokens][ffn]
+            self.matmul(r, &layer.down, &a.hidden, &a.x, self.tokens, Into::Add)?;
+        }
+        Ok(())
+    }
+
+    /// The head over tokens `first..first + count` of the pass: `logits [count][vocabulary]`, copied for the host.
+    pub fn head(&self, r: &mut Recorder, first: u32, count: u32) -> Result<(), EngineError> {
+        let (w, a) = (self.weights, self.act);
+        self.rmsnorm(r, &w.output_norm, &a.x, first, count)?;
+        self.matmul(r, &w.head, &a.normed, &a.logits, count, Into::Replace)?;
+        let bytes = u64::from(count) * u64::from(stride(self.config.vocab_size)) * 4;
+        r.copy(&a.logits, 0, &a.readback, 0, bytes);
+        Ok(())
+    }
+
+    fn embed(&self, r: &mut Recorder) -> Result<(), EngineError> {
+        let e = &self.weights.embedding;
+        let args = EmbedArgs {
+            packs: self.packs,
+            parts: e.table,
+            tokens: self.act.tokens.address(),
+            x: self.act.x.address(),
+            part_count: count(&e.parts),
+            columns: e.columns,
+            x_stride: stride(e.columns),
+            pad: 0,
+        };
+        dispatch(r, &self.kernels.embed(e.dtype)?, &args, [self.tokens, 1, 1])
+    }
+
+    /// `normed[i] = norm(x[first + i]) * w`.
+    fn rmsnorm(&self, r: &mut Recorder, w: &Vector, x: &Buffer, first: u32, tokens: u32) -> Result<(), EngineError> {
+        let columns = self.config.hidden_size;
+        let row = stride(columns);
+        let args = RmsNormArgs {
+            packs: self.packs,
+            x: x.address() + u64::from(first) * u64::from(row) * 4,
+            y: self.act.normed.address(),
+            pack: w.pack,
+            offset: w.offset,
+            columns,
+            x_stride: row,
+            y_stride: row,
+            eps: self.config.norm_eps,
+        };
+        dispatch(r, &self.kernels.rmsnorm(w.dtype)?, &args, [tokens, 1, 1])
+    }
+
+    fn matmul(
+        &self,
+        r: &mut Recorder,
+        operation: &Operation,
+        x: &Buffer,
+        y: &Buffer,
+        tokens: u32,
+        into: Into,
+    ) -> Result<(), EngineError> {
+        let wide = tokens > 1;
+        for product in &operation.products {
+            let args = MatmulArgs {
+                packs: self.packs,
+                parts: product.table,
+                x: x.address(),
+                y: y.address(),
+                part_count: count(&product.parts),
+                columns: product.columns,
+                tokens,
+                x_stride: stride(product.columns),
+                y_stride: stride(operation.rows),
+                pad: 0,
+            };
+            let kernel = self.kernels.matmul(product.dtype, wide, into == Into::Add)?;
+            let groups = [product.tiles, if wide { tokens.div_ceil(WIDE) } else { 1 }, 1];
+            // products of one operation write different rows, so only the last is followed by a barrier
+            r.dispatch(&kernel, bytes_of(&args), groups);
+        }
+        r.barrier();
+        Ok(())
+    }
+
+    fn rope(&self, r: &mut Recorder, layer: usize) -> Result<(), EngineError> {
+        let c = self.config;
+        let (k, v) = self.kv.addresses(layer);
+        let rows = c.query_rows() + 2 * c.kv_rows();
+        let args = RopeArgs {
+            qkv: self.act.qkv.address(),
+            k,
+            v,
+            turns: self.act.turns.address(),
+            heads: c.head_count,
+            kv_heads: c.kv_head_count,
+            head_dim: c.head_dim,
+            rope_dims: c.rope_dims,
+            capacity: self.kv.capacity,
+            position: self.position,
+            stride: stride(rows),
+            pad: 0,
+        };
+        let groups = [(rows / 2).div_ceil(self.kernels.local()), self.tokens, 1];
+        dispatch(r, &self.kernels.rope(c, self.kv.kv_type)?, &args, groups)
+    }
+
+    fn attention(&self, r: &mut Recorder, layer: usize) -> Result<(), EngineError> {
+        let c = self.config;
+        let (k, v) = self.kv.addresses(layer);
+        let keys = self.position + self.tokens;
+        let split = self.kernels.attention_split(keys, self.tokens);
+        let splits = split.map_or(1, |split| keys.div_ceil(split));
+        let (a, y_stride) = (self.act, stride(c.query_rows()));
+        let args = AttentionArgs {
+            q: a.qkv.address(),
+            k,
+            v,
+            y: if split.is_some() { a.partial.address() } else { a.attended.address() },
+            heads: c.head_count,
+            kv_heads: c.kv_head_count,
+            capacity: self.kv.capacity,
+            position: self.position,
+            tokens: self.tokens,
+            q_stride: stride(c.query_rows() + 2 * c.kv_rows()),
+            y_stride,
+            split: split.unwrap_or(keys),
+            #[allow(clippy::cast_precision_loss)] // a head's size is small
+            scale: 1.0 / (c.head_dim as f32).sqrt(),
+            pad: 0,
+        };
+        let group = c.head_count / c.kv_head_count;
+        let pairs = self.tokens * group;
+        let queries = self.kernels.attention_queries(pairs, group);
+        let kernel = self.kernels.attention(c, self.kv.kv_type, queries, split.is_some())?;
+        dispatch(r, &kernel, &args, [c.kv_head_count, pairs.div_ceil(queries), splits])?;
+        if split.is_some() {
+            let args = AttentionMergeArgs {
+                partial: a.partial.address(),
+                y: a.attended.address(),
+                splits,
+                tokens: self.tokens,
+                heads: c.head_count,
+                head_dim: c.head_dim,
+                y_stride,
+                pad: 0,
+            };
+            dispatch(r, &self.kernels.attention_merge()?, &args, [c.head_count, self.tokens, 1])?;
+        }
+        Ok(())
+    }
+
+    fn swiglu(&self, r: &mut Recorder) -> Result<(), EngineError> {
+        let width = self.config.ffn_size;
+        let args = SwigluArgs {
+            x: self.act.gate_up.address(),
+            y: self.act.hidden.address(),
+            width,
+            x_stride: stride(2 * width),
+            y_stride: stride(width),
+            pad: 0,
+        };
+        dispatch(r, &self.kernels.swiglu()?, &args, [width.div_ceil(self.kernels.local()), self.tokens, 1])
+    }
+}
+
+/// A dispatch whose results the next one reads.
+fn dispatch<T: Pod>(
+    r: &mut Recorder,
+    kernel: &std::sync::Arc<crate::gpu::Pipeline>,
+    args: &T,
+    groups: [u32; 3],
+) -> Result<(), EngineError> {
+    r.dispatch(kernel, bytes_of(args), groups).barrier();
+    Ok(())
+}
+
+/// The length of a table that a validated archive keeps far below 2^32.
+fn count<T>(table: &[T]) -> u32 {
+    u32::try_from(table.len()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,67 @@
+//! How an engine is opened, and how it answers.
+
+use std::path::PathBuf;
+
+use super::Sampling;
+use crate::gpu::GpuOptions;
+
+/// How an engine is opened.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// Device, validation and the cap on device memory.
+    pub gpu: GpuOptions,
+    /// Most tokens of a sequence; the model's own context up to [`DEFAULT_CONTEXT`] if absent.
+    pub context: Option<u32>,
+    /// Most tokens of one pass; a longer prompt takes several.
+    pub batch: Option<u32>,
+    /// How keys and values are kept.
+    pub kv_type: KvType,
+    /// A folder of GLSL sources to use in place of those built in; watched for changes.
+    pub shader_dir: Option<PathBuf>,
+    /// Check every pack against its SHA-256 while loading.
+    pub verify: bool,
+}
+
+/// The context of an engine whose options name none, where the model has a longer one.
+pub const DEFAULT_CONTEXT: u32 = 4096;
+/// The batch of an engine whose options name none.
+pub const DEFAULT_BATCH: u32 = 256;
+
+/// How keys and values are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KvType {
+    /// Two bytes an element.
+    #[default]
+    F16,
+    /// Four bytes an element.
+    F32,
+}
+
+impl KvType {
+    /// Bytes an element.
+    pub fn bytes(self) -> u32 {
+        match self {
+            Self::F16 => 2,
+            Self::F32 => 4,
+        }
+    }
+}
+
+/// How an answer is made.
+#[derive(Clone, Debug)]
+pub struct GenerateOptions {
+    /// Most tokens of the answer.
+    pub max_tokens: u32,
+    /// How tokens are drawn.
+    pub sampling: Sampling,
+    /// Read special tokens in the prompt as what they stand for.
+    pub parse_special: bool,
+    /// Go on after a token that ends an answer.
+    pub ignore_stop: bool,
+}
+
+impl Default for GenerateOptions {
+    fn default() -> Self {
+        Self { max_tokens: 512, sampling: Sampling::default(), parse_special: false, ignore_stop: false }
+    }
+}

@@ -1,0 +1,87 @@
+//! The two tables through which kernels reach weights: pack to address, and the parts of every operation.
+
+use symbiote_shaders::PartArgs;
+
+use super::weights::{Operation, Product, Weights};
+use super::EngineError;
+use crate::gpu::{Buffer, Gpu, Memory};
+use crate::residency::Lease;
+
+/// Pack number to device address: `[packs]` u64, written by the host between passes.
+pub struct PackTable {
+    buffer: Buffer,
+    addresses: Vec<u64>,
+    changed: bool,
+}
+
+impl PackTable {
+    /// A table of `packs` packs that lie nowhere yet.
+    pub fn new(gpu: &Gpu, packs: usize) -> Result<Self, EngineError> {
+        let buffer = gpu.buffer("pack table", (packs.max(1) * 8) as u64, Memory::Device)?;
+        Ok(Self { buffer, addresses: vec![0; packs], changed: false })
+    }
+
+    /// Takes over the addresses that `lease` gives.
+    pub fn set(&mut self, lease: &Lease) {
+        for pack in lease.packs() {
+            let address = lease.address(pack).unwrap_or(0); // a lease covers the packs that it lists
+            self.changed |= self.addresses[pack] != address;
+            self.addresses[pack] = address;
+        }
+    }
+
+    /// Brings the device's copy up to date. No pass may be under way.
+    pub fn flush(&mut self, gpu: &Gpu) -> Result<(), EngineError> {
+        if std::mem::take(&mut self.changed) {
+            gpu.upload(&self.buffer, 0, bytemuck::cast_slice(&self.addresses))?;
+        }
+        Ok(())
+    }
+
+    /// Where kernels find it.
+    pub fn address(&self) -> u64 {
+        self.buffer.address()
+    }
+}
+
+/// The parts of every operation, in one buffer.
+pub struct PartTables {
+    buffer: Buffer,
+}
+
+impl PartTables {
+    /// Writes the tables of `weights`, whose products learn where theirs is.
+    pub fn new(gpu: &Gpu, weights: &mut Weights) -> Result<Self, EngineError> {
+        let mut all: Vec<PartArgs> = Vec::new();
+        let mut starts = Vec::new();
+        each_product(weights, &mut |product| {
+            starts.push(all.len());
+            all.extend(&product.parts);
+        });
+        let bytes: &[u8] = bytemuck::cast_slice(&all);
+        let buffer = gpu.buffer("part tables", bytes.len() as u64, Memory::Device)?;
+        gpu.upload(&buffer, 0, bytes)?;
+        let mut starts = starts.into_iter();
+        each_product(weights, &mut |product| {
+            let start = starts.next().unwrap_or(0); // as many as there are products
+            product.table = buffer.address() + (start * size_of::<PartArgs>()) as u64;
+        });
+        Ok(Self { buffer })
+    }
+
+    /// The buffer, to be kept while the device uses it.
+    pub fn buffer(&self) -> &Buffer {
+        &self.buffer
+    }
+}
+
+fn each_product(weights: &mut Weights, f: &mut dyn FnMut(&mut Product)) {
+    f(&mut weights.embedding);
+    let mut operation = |o: &mut Operation| o.products.iter_mut().for_each(&mut *f);
+    for layer in &mut weights.layers {
+        for o in [&mut layer.qkv, &mut layer.output, &mut layer.gate_up, &mut layer.down] {
+            operation(o);
+        }
+    }
+    operation(&mut weights.head);
+}

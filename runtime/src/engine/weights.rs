@@ -1,0 +1,208 @@
+//! Which rows of which packs each operation of the forward pass reads: the archive's tables, turned into the kernels' tables.
+
+use symbiote_format::{Archive, ArchivedIndex, Dtype, ModelConfig, NO_LAYER, TensorKind};
+use symbiote_shaders::PartArgs;
+
+use super::EngineError;
+
+/// A vector of weights: a norm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Vector {
+    /// The pack that holds it.
+    pub pack: u32,
+    /// Its place there, in bytes.
+    pub offset: u32,
+    /// How it is stored.
+    pub dtype: Dtype,
+}
+
+/// A matrix product `y = W x` over weights of one stored type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Product {
+    /// How the weights are stored.
+    pub dtype: Dtype,
+    /// Columns of W, which is the length of x.
+    pub columns: u32,
+    /// The rows, wherever they lie; `first_tile` counts tiles of `tile_rows`.
+    pub parts: Vec<PartArgs>,
+    /// Workgroups that the parts take.
+    pub tiles: u32,
+    /// Device address of the parts, once they are there.
+    pub table: u64,
+}
+
+/// A matrix product over one or more tensors that share x; one [`Product`] a stored type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operation {
+    /// Rows of y.
+    pub rows: u32,
+    /// The products; together they write every row of y once.
+    pub products: Vec<Product>,
+    /// Packs to lease while it runs.
+    pub packs: Vec<usize>,
+}
+
+/// One layer's weights.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Norm before attention `[hidden]`.
+    pub attention_norm: Vector,
+    /// q, k and v: `[(heads + 2 kv heads) * head size, hidden]`.
+    pub qkv: Operation,
+    /// Attention output: `[hidden, heads * head size]`.
+    pub output: Operation,
+    /// Norm before the feed-forward network `[hidden]`.
+    pub ffn_norm: Vector,
+    /// gate and up: `[2 * ffn, hidden]`.
+    pub gate_up: Operation,
+    /// down: `[hidden, ffn]`.
+    pub down: Operation,
+}
+
+/// The whole model's weights.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    /// Token embedding `[vocabulary, hidden]`; here `first_tile` counts rows.
+    pub embedding: Product,
+    /// Layers, first to last.
+    pub layers: Vec<Layer>,
+    /// Norm before the head `[hidden]`.
+    pub output_norm: Vector,
+    /// Head `[vocabulary, hidden]`.
+    pub head: Operation,
+    /// Divisors of the rotary frequencies, or empty.
+    pub rope_factors: Vec<f32>,
+}
+
+impl Weights {
+    /// Reads the tables of `archive`; a workgroup of the matrix products takes `tile_rows` rows.
+    pub fn new(archive: &Archive<'_>, tile_rows: u32) -> Result<Self, EngineError> {
+        let config = archive.config();
+        let find = Finder { index: archive.index(), tile_rows };
+        let (hidden, ffn) = (config.hidden_size, config.ffn_size);
+        let (q, kv) = (config.query_rows(), config.kv_rows());
+        use TensorKind as Kind;
+        let layers = (0..config.layer_count)
+            .map(|l| {
+                Ok(Layer {
+                    attention_norm: find.vector(Kind::AttentionNorm, l, hidden)?,
+                    qkv: find.operation(l, &[(Kind::Query, q), (Kind::Key, kv), (Kind::Value, kv)], hidden)?,
+                    output: find.operation(l, &[(Kind::AttentionOutput, hidden)], q)?,
+                    ffn_norm: find.vector(Kind::FfnNorm, l, hidden)?,
+                    gate_up: find.operation(l, &[(Kind::FfnGate, ffn), (Kind::FfnUp, ffn)], hidden)?,
+                    down: find.operation(l, &[(Kind::FfnDown, hidden)], ffn)?,
+                })
+            })
+            .collect::<Result<_, EngineError>>()?;
+        let head = if config.tied_embeddings { Kind::TokenEmbedding } else { Kind::Output };
+        let rows = Finder { index: find.index, tile_rows: 1 };
+        let mut embedding = rows.operation(NO_LAYER, &[(Kind::TokenEmbedding, config.vocab_size)], hidden)?;
+        Ok(Self {
+            embedding: embedding.products.swap_remove(0), // one tensor is one product
+            layers,
+            output_norm: find.vector(Kind::OutputNorm, NO_LAYER, hidden)?,
+            head: find.operation(NO_LAYER, &[(head, config.vocab_size)], hidden)?,
+            rope_factors: rope_factors(archive, config)?,
+        })
+    }
+}
+
+/// Looks tensors up by what they are.
+struct Finder<'a> {
+    index: &'a ArchivedIndex,
+    tile_rows: u32,
+}
+
+/// Rows of a tensor in a pack.
+struct Place {
+    pack: u32,
+    offset: u32,
+    row: u32,
+    rows: u32,
+}
+
+impl Finder<'_> {
+    fn tensor(&self, kind: TensorKind, layer: u32) -> Result<usize, EngineError> {
+        let is = |t: &symbiote_format::ArchivedTensor| t.kind == kind.code() && t.layer == layer;
+        self.index.tensors.iter().position(is).ok_or(EngineError::MissingTensor { kind: kind.name(), layer })
+    }
+
+    /// The tensor's stored type, after checking that it has `rows` rows of `columns`.
+    fn dtype(&self, tensor: usize, rows: u32, columns: u32) -> Result<Dtype, EngineError> {
+        let t = &self.index.tensors[tensor];
+        let found: Vec<u64> = t.shape.iter().map(|d| d.to_native()).collect();
+        let expected = if rows == 1 { vec![u64::from(columns)] } else { vec![u64::from(rows), u64::from(columns)] };
+        if found != expected {
+            return Err(EngineError::TensorShape { name: t.name.as_str().into(), found, expected });
+        }
+        // the archive's validation knows every code
+        Dtype::from_code(t.dtype.to_native()).ok_or(EngineError::MissingTensor { kind: "dtype", layer: NO_LAYER })
+    }
+
+    fn places(&self, tensor: usize) -> Vec<Place> {
+        let mut places = Vec::new();
+        for (pack, p) in (0u32..).zip(self.index.packs.iter()) {
+            let first = p.first_part.to_native() as usize;
+            for part in &self.index.parts[first..first + p.part_count.to_native() as usize] {
+                if part.tensor.to_native() as usize == tensor {
+                    // a pack is at most 1 GiB long
+                    let offset = u32::try_from(part.offset.to_native()).unwrap_or(u32::MAX);
+                    places.push(Place { pack, offset, row: part.row.to_native(), rows: part.rows.to_native() });
+                }
+            }
+        }
+        places
+    }
+
+    fn vector(&self, kind: TensorKind, layer: u32, len: u32) -> Result<Vector, EngineError> {
+        let tensor = self.tensor(kind, layer)?;
+        let dtype = self.dtype(tensor, 1, len)?;
+        if dtype.block_len() != 1 {
+            return Err(EngineError::VectorType { kind: kind.name(), layer, dtype });
+        }
+        let place = self.places(tensor).swap_remove(0); // validation: every tensor has a part
+        Ok(Vector { pack: place.pack, offset: place.offset, dtype })
+    }
+
+    /// A product over tensors of `(kind, rows)`, their rows one after another in y.
+    fn operation(&self, layer: u32, tensors: &[(TensorKind, u32)], columns: u32) -> Result<Operation, EngineError> {
+        let mut operation = Operation { rows: 0, products: Vec::new(), packs: Vec::new() };
+        for &(kind, rows) in tensors {
+            let tensor = self.tensor(kind, layer)?;
+            let dtype = self.dtype(tensor, rows, columns)?;
+            let product = match operation.products.iter_mut().find(|p| p.dtype == dtype) {
+                Some(product) => product,
+                None => {
+                    operation.products.push(Product { dtype, columns, parts: Vec::new(), tiles: 0, table: 0 });
+                    let last = operation.products.len() - 1;
+                    &mut operation.products[last]
+                }
+            };
+            for Place { pack, offset, row, rows } in self.places(tensor) {
+                let first_tile = product.tiles;
+                product.parts.push(PartArgs { pack, offset, rows, first_row: operation.rows + row, first_tile });
+                product.tiles += rows.div_ceil(self.tile_rows);
+                operation.packs.push(pack as usize);
+            }
+            operation.rows += rows;
+        }
+        operation.packs.sort_unstable();
+        operation.packs.dedup();
+        Ok(operation)
+    }
+}
+
+/// The divisors of a `rope_freqs` tensor, read on the host.
+fn rope_factors(archive: &Archive<'_>, config: &ModelConfig) -> Result<Vec<f32>, EngineError> {
+    let find = Finder { index: archive.index(), tile_rows: 1 };
+    if find.tensor(TensorKind::RopeFactors, NO_LAYER).is_err() {
+        return Ok(Vec::new());
+    }
+    let pairs = config.rope_dims / 2;
+    let vector = find.vector(TensorKind::RopeFactors, NO_LAYER, pairs)?;
+    let segment = archive.segment(&archive.index().packs[vector.pack as usize]);
+    let bytes = &segment[vector.offset as usize..][..(pairs * vector.dtype.block_bytes()) as usize];
+    let mut factors = vec![0.0; pairs as usize];
+    symbiote_format::dequant::dequantize(vector.dtype, bytes, &mut factors);
+    Ok(factors)
+}

@@ -1,0 +1,101 @@
+#version 460
+// Causal attention with grouped queries, softmax in one pass over the keys (arXiv 1805.02867, 2205.14135). A workgroup is
+// one subgroup. It takes QUERIES of the (token, head) pairs that share a key-value head, so that each key and value is read once
+// for all of them: a lane scores one key of SUBGROUP, then sums the values of its own dimensions.
+// x: key-value head, y: QUERIES of the pairs, z: a stretch of `split` keys (with partial results where there are several).
+#include "common.glsl"
+#include "kv.glsl"
+layout(constant_id = 2) const uint HEAD_DIM = 64;   // a multiple of 4
+layout(constant_id = 3) const uint QUERIES = 1;
+layout(constant_id = 4) const uint SUBGROUP = 32;   // size of a subgroup
+layout(constant_id = 5) const bool PARTIAL = false; // leave [splits][pairs][HEAD_DIM + 2] for attention_merge
+
+layout(push_constant) uniform Args {
+  uint64_t q;         // [tokens][q_stride] f32, heads in front
+  uint64_t k;         // K cache of this layer
+  uint64_t v;         // V cache of this layer
+  F32sOut y;          // [tokens][y_stride] f32, or partial results
+  uint heads;
+  uint kv_heads;
+  uint capacity;
+  uint position;      // of the first token
+  uint tokens;
+  uint q_stride;
+  uint y_stride;
+  uint split;         // keys a stretch
+  float scale;
+} a;
+
+const uint QUADS = HEAD_DIM / 4;
+const uint OWN = (QUADS + SUBGROUP - 1) / SUBGROUP;  // quads of dimensions that a lane sums
+const float NONE = -1.0e30;
+
+void main() {
+  const uint lane = gl_SubgroupInvocationID;
+  const uint group = a.heads / a.kv_heads, pairs = a.tokens * group;
+  const uint pair0 = gl_WorkGroupID.y * QUERIES;
+  const uint64_t head_base = uint64_t(gl_WorkGroupID.x) * a.capacity * HEAD_DIM;
+
+  uint q_at[QUERIES], limit[QUERIES];  // where the query lies, in vec4; keys it sees
+  float best[QUERIES], total[QUERIES];
+  vec4 sum[QUERIES][OWN];
+  [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+    const uint pair = min(pair0 + i, pairs - 1), t = pair / group;
+    q_at[i] = (t * a.q_stride + (gl_WorkGroupID.x * group + pair % group) * HEAD_DIM) / 4;
+    limit[i] = a.position + t + 1;
+    best[i] = NONE;
+    total[i] = 0.0;
+    [[unroll]] for (uint o = 0; o < OWN; o++) sum[i][o] = vec4(0.0);
+  }
+  const uint begin = gl_WorkGroupID.z * a.split;
+  const uint end = min(begin + a.split, limit[QUERIES - 1]);  // pairs ascend, so the last sees most
+
+  for (uint base = begin; base < end; base += SUBGROUP) {
+    const uint j = base + lane;
+    const uint64_t key = head_base + uint64_t(min(j, end - 1)) * HEAD_DIM;
+    float score[QUERIES];
+    [[unroll]] for (uint i = 0; i < QUERIES; i++) score[i] = 0.0;
+    for (uint d = 0; d < QUADS; d++) {
+      const vec4 kd = kv_load(a.k, key + 4 * d);
+      [[unroll]] for (uint i = 0; i < QUERIES; i++) score[i] += dot(kd, F32x4s(a.q).at[q_at[i] + d]);
+    }
+    float p[QUERIES];
+    [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+      const bool seen = j < min(end, limit[i]);
+      const float s = seen ? score[i] * a.scale : NONE;
+      const float top = max(best[i], subgroupMax(s));
+      const float shrink = exp(best[i] - top);
+      p[i] = seen ? exp(s - top) : 0.0;
+      total[i] = total[i] * shrink + subgroupAdd(p[i]);
+      best[i] = top;
+      [[unroll]] for (uint o = 0; o < OWN; o++) sum[i][o] *= shrink;
+    }
+    const uint keys = min(SUBGROUP, end - base);
+    for (uint n = 0; n < keys; n++) {
+      float pn[QUERIES];
+      [[unroll]] for (uint i = 0; i < QUERIES; i++) pn[i] = subgroupShuffle(p[i], n);
+      [[unroll]] for (uint o = 0; o < OWN; o++) {
+        const uint quad = min(lane + o * SUBGROUP, QUADS - 1);
+        const vec4 vd = kv_load(a.v, head_base + uint64_t(base + n) * HEAD_DIM + 4 * quad);
+        [[unroll]] for (uint i = 0; i < QUERIES; i++) sum[i][o] = fma(vec4(pn[i]), vd, sum[i][o]);
+      }
+    }
+  }
+
+  [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+    const uint pair = pair0 + i;
+    if (pair >= pairs) continue;
+    const uint t = pair / group, head = gl_WorkGroupID.x * group + pair % group;
+    const uint partial_at = (gl_WorkGroupID.z * a.tokens + t) * a.heads + head;
+    const uint at = PARTIAL ? partial_at * (HEAD_DIM + 2) : t * a.y_stride + head * HEAD_DIM;
+    const float norm = PARTIAL ? 1.0 : 1.0 / total[i];
+    [[unroll]] for (uint o = 0; o < OWN; o++) {
+      const uint quad = lane + o * SUBGROUP;
+      if (quad < QUADS) [[unroll]] for (uint e = 0; e < 4; e++) a.y.at[at + 4 * quad + e] = sum[i][o][e] * norm;
+    }
+    if (PARTIAL && lane == 0) {
+      a.y.at[at + HEAD_DIM] = best[i];
+      a.y.at[at + HEAD_DIM + 1] = total[i];
+    }
+  }
+}

@@ -1,0 +1,34 @@
+#version 460
+// x[t] = row tokens[t] of the embedding: one workgroup a token.
+#include "common.glsl"
+#include "block.glsl"
+
+layout(push_constant) uniform Args {
+  U64s packs;    // pack table
+  U32s parts;    // parts of the embedding, `first_tile` counts rows
+  U32s tokens;   // [tokens]
+  uint64_t x;    // [tokens][x_stride] f32
+  uint part_count;
+  uint columns_;
+  uint x_stride;
+} a;
+
+void main() {
+  const uint token = a.tokens.at[gl_WorkGroupID.x];
+  const Part part = find_part(a.parts, a.part_count, token);
+  const uint64_t row = a.packs.at[part.pack] + part.offset + uint64_t(token - part.first_tile) * row_bytes_of(a.columns_);
+  F32sOut x = F32sOut(a.x + uint64_t(gl_WorkGroupID.x) * a.x_stride * 4);
+#ifdef PLAIN
+  for (uint k = gl_LocalInvocationID.x; k < a.columns_; k += gl_WorkGroupSize.x) x.at[k] = element(row, k);
+#else
+  const uint units = a.columns_ / 8;
+  for (uint i = gl_LocalInvocationID.x; i < units; i += gl_WorkGroupSize.x) {
+    const uint b = i / (GROUPS * UNITS), g = i / UNITS % GROUPS, u = i % UNITS;
+    const uint64_t block = row + uint64_t(b) * BLOCK_BYTES;
+    vec4 w0, w1;
+    decode(block, g, u, scale_of(block, g), w0, w1);
+    const uvec2 k = columns(g, u) + b * BLOCK;
+    [[unroll]] for (uint j = 0; j < 4; j++) { x.at[k.x + j] = w0[j]; x.at[k.y + j] = w1[j]; }
+  }
+#endif
+}

@@ -1,0 +1,44 @@
+// What every kernel shares: extensions, typed views of an address, the pack table.
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_EXT_shader_16bit_storage : require
+#extension GL_EXT_shader_8bit_storage : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int16 : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_ballot : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+layout(local_size_x_id = 0) in;
+
+layout(buffer_reference, std430, buffer_reference_align = 2) readonly buffer U16s { uint16_t at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer U32s { uint at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer U64s { uint64_t at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer U32x2s { uvec2 at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer U32x4s { uvec4 at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer F32s { float at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer F32x4s { vec4 at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer F32sOut { float at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer F32x4sOut { vec4 at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 2) writeonly buffer U16sOut { uint16_t at[]; };
+
+// Rows of one tensor inside a pack, as args.rs has it.
+struct Part {
+  uint pack;        // index into the pack table
+  uint offset;      // bytes from the start of the pack
+  uint rows;        // rows here
+  uint first_row;   // the first of them, as a row of the operation's output
+  uint first_tile;  // tiles (workgroups) of the operation before this part
+};
+const uint PART_WORDS = 5;
+
+// The part that tile number `tile` works on; parts are few and the loop is uniform.
+Part find_part(U32s parts, uint count, uint tile) {
+  uint i = 0;
+  while (i + 1 < count && tile >= parts.at[(i + 1) * PART_WORDS + 4]) i++;
+  const uint p = i * PART_WORDS;
+  return Part(parts.at[p], parts.at[p + 1], parts.at[p + 2], parts.at[p + 3], parts.at[p + 4]);
+}
+
+float half_to_float(uint bits) { return unpackHalf2x16(bits).x; }

@@ -1,0 +1,80 @@
+#version 460
+// y[t][r] = sum_k w[r][k] x[t][k] over the parts of one operation, wherever they lie. A subgroup takes ROWS rows and its lanes
+// stride over their units: loads coalesce on a GPU, and on a CPU's vector lanes, where every load is one lane's, those of x
+// serve ROWS rows.
+#include "common.glsl"
+#include "block.glsl"
+
+layout(constant_id = 1) const uint TOKENS = 1;      // tokens a workgroup
+layout(constant_id = 2) const uint ROWS = 1; // rows a subgroup
+layout(constant_id = 3) const bool ACCUMULATE = false;  // y += instead of y =
+
+layout(push_constant) uniform Args {
+  U64s packs;      // pack table
+  U32s parts;      // parts of the operation
+  uint64_t x;      // [tokens rounded up to TOKENS][x_stride] f32
+  F32sOut y;       // [tokens][y_stride] f32
+  uint part_count;
+  uint columns_;
+  uint tokens;
+  uint x_stride;   // a multiple of 4
+  uint y_stride;
+} a;
+
+void write(uint t, uint r, float v) {
+  if (t < a.tokens) {
+    const uint i = t * a.y_stride + r;
+    a.y.at[i] = ACCUMULATE ? a.y.at[i] + v : v;
+  }
+}
+
+void main() {
+  const uint tile = gl_WorkGroupID.x;
+  const Part part = find_part(a.parts, a.part_count, tile);
+  const uint row0 = ((tile - part.first_tile) * gl_NumSubgroups + gl_SubgroupID) * ROWS;
+  const uint first = gl_WorkGroupID.y * TOKENS;
+  const uint row_bytes = row_bytes_of(a.columns_);
+  const uint64_t w = a.packs.at[part.pack] + part.offset;
+  F32x4s x = F32x4s(a.x + uint64_t(first) * a.x_stride * 4);
+  const uint stride = a.x_stride / 4;
+
+  uint64_t rows[ROWS];
+  float sum[ROWS][TOKENS];
+  [[unroll]] for (uint r = 0; r < ROWS; r++) {
+    rows[r] = w + uint64_t(min(row0 + r, part.rows - 1)) * row_bytes;
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[r][t] = 0.0;
+  }
+#ifdef PLAIN
+  const bool aligned = a.columns_ % 8 == 0;
+  const uint units = aligned ? a.columns_ / 8 : 0;
+#else
+  const uint units = a.columns_ / 8;
+#endif
+  for (uint i = gl_SubgroupInvocationID; i < units; i += gl_SubgroupSize) {
+    const uint b = i / (GROUPS * UNITS), g = i / UNITS % GROUPS, u = i % UNITS;
+    const uvec2 k = (columns(g, u) + b * BLOCK) / 4;
+    vec4 w0[ROWS], w1[ROWS];
+    [[unroll]] for (uint r = 0; r < ROWS; r++) {
+      const uint64_t block = rows[r] + uint64_t(b) * BLOCK_BYTES;
+      decode(block, g, u, scale_of(block, g), w0[r], w1[r]);
+    }
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+      const vec4 x0 = x.at[t * stride + k.x], x1 = x.at[t * stride + k.y];
+      [[unroll]] for (uint r = 0; r < ROWS; r++) sum[r][t] += dot(w0[r], x0) + dot(w1[r], x1);
+    }
+  }
+#ifdef PLAIN
+  if (!aligned) for (uint k = gl_SubgroupInvocationID; k < a.columns_; k += gl_SubgroupSize) {
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+      const float v = x.at[t * stride + k / 4][k % 4];
+      [[unroll]] for (uint r = 0; r < ROWS; r++) sum[r][t] = fma(element(rows[r], k), v, sum[r][t]);
+    }
+  }
+#endif
+  [[unroll]] for (uint r = 0; r < ROWS; r++) {
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+      const float v = subgroupAdd(sum[r][t]);
+      if (subgroupElect() && row0 + r < part.rows) write(first + t, part.first_row + row0 + r, v);
+    }
+  }
+}

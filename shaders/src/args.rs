@@ -1,0 +1,195 @@
+//! Push constants and tables as the GPU reads them. Field order is that of the GLSL blocks; addresses are device addresses.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Rows of one tensor inside a pack (`Part` in `common.glsl`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct PartArgs {
+    /// Index into the pack table.
+    pub pack: u32,
+    /// Bytes from the start of the pack.
+    pub offset: u32,
+    /// Rows here.
+    pub rows: u32,
+    /// The first of them, as a row of the operation's output.
+    pub first_row: u32,
+    /// Workgroups of the operation before this part.
+    pub first_tile: u32,
+}
+
+/// `embed.comp`: groups (tokens, 1, 1).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct EmbedArgs {
+    /// Pack table: a u64 address a pack.
+    pub packs: u64,
+    /// Parts of the embedding; `first_tile` is the part's first row.
+    pub parts: u64,
+    /// `[tokens]` u32.
+    pub tokens: u64,
+    /// `[tokens][x_stride]` f32, written.
+    pub x: u64,
+    /// Number of parts.
+    pub part_count: u32,
+    /// Hidden size.
+    pub columns: u32,
+    /// f32 a row of x.
+    pub x_stride: u32,
+    /// Unused.
+    pub pad: u32,
+}
+
+/// `matmul.comp`: groups (tiles, tokens / TOKENS, 1).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct MatmulArgs {
+    /// Pack table.
+    pub packs: u64,
+    /// Parts of the operation.
+    pub parts: u64,
+    /// `[tokens rounded up to TOKENS][x_stride]` f32.
+    pub x: u64,
+    /// `[tokens][y_stride]` f32, written or added to.
+    pub y: u64,
+    /// Number of parts.
+    pub part_count: u32,
+    /// Columns of the weight.
+    pub columns: u32,
+    /// Tokens.
+    pub tokens: u32,
+    /// f32 a row of x; a multiple of 4.
+    pub x_stride: u32,
+    /// f32 a row of y.
+    pub y_stride: u32,
+    /// Unused.
+    pub pad: u32,
+}
+
+/// `rmsnorm.comp`: groups (tokens, 1, 1).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct RmsNormArgs {
+    /// Pack table.
+    pub packs: u64,
+    /// `[tokens][x_stride]` f32.
+    pub x: u64,
+    /// `[tokens][y_stride]` f32, written.
+    pub y: u64,
+    /// The pack of the weight.
+    pub pack: u32,
+    /// Its offset there, in bytes.
+    pub offset: u32,
+    /// Width.
+    pub columns: u32,
+    /// f32 a row of x.
+    pub x_stride: u32,
+    /// f32 a row of y.
+    pub y_stride: u32,
+    /// Added to the mean square.
+    pub eps: f32,
+}
+
+/// `rope.comp`: groups (pairs / local size, tokens, 1).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct RopeArgs {
+    /// `[tokens][stride]` f32: q, k, v.
+    pub qkv: u64,
+    /// K cache of the layer.
+    pub k: u64,
+    /// V cache of the layer.
+    pub v: u64,
+    /// `[tokens][rope_dims / 2][2]` f32: cos, sin.
+    pub turns: u64,
+    /// Query heads.
+    pub heads: u32,
+    /// Key-value heads.
+    pub kv_heads: u32,
+    /// Size of a head.
+    pub head_dim: u32,
+    /// Leading dimensions that are rotated.
+    pub rope_dims: u32,
+    /// Positions in the cache.
+    pub capacity: u32,
+    /// Position of the first token.
+    pub position: u32,
+    /// f32 a row of qkv.
+    pub stride: u32,
+    /// Unused.
+    pub pad: u32,
+}
+
+/// `attention.comp`: groups (key-value heads, pairs / QUERIES, splits).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct AttentionArgs {
+    /// `[tokens][q_stride]` f32.
+    pub q: u64,
+    /// K cache of the layer.
+    pub k: u64,
+    /// V cache of the layer.
+    pub v: u64,
+    /// `[tokens][y_stride]` f32, or partial results; written.
+    pub y: u64,
+    /// Query heads.
+    pub heads: u32,
+    /// Key-value heads.
+    pub kv_heads: u32,
+    /// Positions in the cache.
+    pub capacity: u32,
+    /// Position of the first token.
+    pub position: u32,
+    /// Tokens.
+    pub tokens: u32,
+    /// f32 a row of q; a multiple of 4.
+    pub q_stride: u32,
+    /// f32 a row of y.
+    pub y_stride: u32,
+    /// Keys a stretch.
+    pub split: u32,
+    /// Factor on the scores.
+    pub scale: f32,
+    /// Unused.
+    pub pad: u32,
+}
+
+/// `attention_merge.comp`: groups (heads, tokens, 1).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct AttentionMergeArgs {
+    /// `[splits][tokens][heads][head_dim + 2]` f32.
+    pub partial: u64,
+    /// `[tokens][y_stride]` f32, written.
+    pub y: u64,
+    /// Stretches of keys.
+    pub splits: u32,
+    /// Tokens.
+    pub tokens: u32,
+    /// Query heads.
+    pub heads: u32,
+    /// Size of a head.
+    pub head_dim: u32,
+    /// f32 a row of y.
+    pub y_stride: u32,
+    /// Unused.
+    pub pad: u32,
+}
+
+/// `swiglu.comp`: groups (width / local size, tokens, 1).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct SwigluArgs {
+    /// `[tokens][x_stride]` f32: gate, up.
+    pub x: u64,
+    /// `[tokens][y_stride]` f32, written.
+    pub y: u64,
+    /// Width of gate, and of up.
+    pub width: u32,
+    /// f32 a row of x.
+    pub x_stride: u32,
+    /// f32 a row of y.
+    pub y_stride: u32,
+    /// Unused.
+    pub pad: u32,
+}

@@ -1,0 +1,43 @@
+// The table of kernel variants. Shared with the build script, so: no other module of this crate in here.
+
+/// A kernel variant: a GLSL file with one macro defined, or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// `file_DTYPE`, or `file` where the kernel reads no stored weights.
+    pub name: &'static str,
+    /// File name without `.comp`.
+    pub file: &'static str,
+    /// The macro that selects the stored type.
+    pub define: Option<&'static str>,
+}
+
+macro_rules! per_dtype {
+    ($file:literal: $($dtype:literal)*) => {
+        [$(Kernel { name: concat!($file, "_", $dtype), file: $file, define: Some(concat!("DTYPE_", $dtype)) }),*]
+    };
+}
+
+macro_rules! every_dtype {
+    ($($file:literal)*) => {
+        [$(per_dtype!($file: "F32" "F16" "BF16" "Q4_0" "Q4_1" "Q5_0" "Q5_1" "Q8_0" "Q4_K" "Q5_K" "Q6_K")),*]
+    };
+}
+
+const fn plain(name: &'static str) -> Kernel {
+    Kernel { name, file: name, define: None }
+}
+
+const TYPED: [[Kernel; 11]; 2] = every_dtype!("embed" "matmul");
+const PLAIN: [Kernel; 5] =
+    [plain("attention"), plain("attention_merge"), plain("rmsnorm"), plain("rope"), plain("swiglu")];
+
+/// Names of the stored types that the typed kernels exist for.
+pub const DTYPES: [&str; 11] = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"];
+
+/// Every kernel variant.
+pub const KERNELS: &[&[Kernel]] = &[&TYPED[0], &TYPED[1], &PLAIN];
+
+/// The kernel of this name.
+pub fn find(name: &str) -> Option<&'static Kernel> {
+    KERNELS.iter().copied().flatten().find(|k| k.name == name)
+}
