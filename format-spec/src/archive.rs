@@ -51,18 +51,18 @@ impl<'a> Archive<'a> {
         &self.bytes[to_usize(pack.offset.to_native())..][..to_usize(pack.len.to_native())]
     }
 
-    /// Checks the segment of pack number `pack` against its hash, and its padding. With every pack checked, no byte of the
-    /// file has gone unchecked.
+    /// Checks the segment of pack number `pack` against its hash, and that the padding in it and behind it is zero. With
+    /// every pack checked, no byte of the file has gone unchecked.
     pub fn verify_pack(&self, pack: usize) -> Result<()> {
-        self.verify_segment(pack, self.segment(&self.index.packs[pack]))?;
-        self.verify_padding(pack)
+        self.verify_segment(pack, self.segment(&self.index.packs[pack]))
     }
 
-    /// Checks `bytes`, read from the file by other means than the map, against the hash of pack number `pack`.
+    /// Checks as [`verify_pack`](Self::verify_pack) does, with the segment's `bytes` read from the file by other means than
+    /// the map.
     pub fn verify_segment(&self, pack: usize, bytes: &[u8]) -> Result<()> {
         let p = &self.index.packs[pack];
         if Sha256::of(bytes) == p.sha256 {
-            return Ok(());
+            return self.check_padding(pack);
         }
         let offset = p.offset.to_native();
         Err(FormatError::SegmentCorrupt {
@@ -77,9 +77,9 @@ impl<'a> Archive<'a> {
         })
     }
 
-    /// Checks that the bytes between the parts of pack number `pack`, and from the last to the next segment, are zero.
-    /// Not done by [`parse`](Self::parse), because it touches pages of every segment and parsing touches none.
-    pub fn verify_padding(&self, pack: usize) -> Result<()> {
+    /// Between parts, and from the last part to the next segment. Left to [`verify_pack`](Self::verify_pack) because it
+    /// touches a page of every segment, and parsing touches none.
+    fn check_padding(&self, pack: usize) -> Result<()> {
         let p = &self.index.packs[pack];
         let start = p.offset.to_native();
         let first = p.first_part.to_native() as usize;
