@@ -27,28 +27,28 @@ fn main() {
     let t = Instant::now();
     rig.run(&kernel, &args, groups);
     let first = t.elapsed();
-    // processor time over both cores, so that other work on the machine does not count
-    let (start, t) = (cpu_seconds(), Instant::now());
-    let mut runs = 0;
-    while t.elapsed().as_secs_f64() < 1.0 {
-        rig.run(&kernel, &args, groups);
-        runs += 1;
+    const REPEATS: usize = 20;
+    let mut r = rig.gpu.recorder("speed").unwrap();
+    for _ in 0..REPEATS {
+        r.dispatch(&kernel, bytemuck::bytes_of(&args), groups).barrier();
     }
-    let t = (cpu_seconds() - start) / f64::from(runs) / 2.0;
+    let commands = r.finish().unwrap();
+    let mut times = Vec::new();
+    let start = Instant::now();
+    while start.elapsed().as_secs_f64() < 0.7 {
+        let t = Instant::now();
+        rig.gpu.wait(rig.gpu.submit(&commands).unwrap()).unwrap();
+        times.push(t.elapsed().as_secs_f64() / REPEATS as f64);
+    }
+    times.sort_by(f64::total_cmp);
+    let t = times[times.len() / 2];
     println!(
-        "{} {rows}x{columns} tokens {tokens} local {local} wide {wide} per {per}: {:.3} ms (first {:.0}), {:.2} Gw/s, {:.2} GFMA/s",
+        "{} {rows}x{columns} tokens {tokens} local {local} wide {wide} per {per}: {:.3} ms (first {:.0}), {:.2} Gw/s, {:.2} GFMA/s, {:.0} GB/s",
         a[0],
         t * 1e3,
         first.as_secs_f64() * 1e3,
         (rows * columns) as f64 / t / 1e9,
-        (rows * columns * tokens) as f64 / t / 1e9
+        (rows * columns * tokens) as f64 / t / 1e9,
+        bytes.len() as f64 / t / 1e9
     );
-}
-
-/// Processor seconds of this process so far.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<f64> =
-        stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2).map(|f| f.parse().unwrap()).collect();
-    (fields[0] + fields[1]) / 100.0
 }
