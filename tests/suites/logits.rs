@@ -11,7 +11,7 @@ const F16_CACHE: f64 = 5e-3;
 /// An engine under validation.
 fn open(pak: &std::path::Path, kv_type: KvType, batch: u32) -> SymbioteEngine {
     let gpu = GpuOptions { validation: true, ..GpuOptions::default() };
-    let options = OpenOptions { gpu, kv_type, batch: Some(batch), context: Some(128), ..OpenOptions::default() };
+    let options = OpenOptions { gpu, kv_type, batch: Some(batch), ..OpenOptions::default() };
     SymbioteEngine::open(pak, &options, &mut |_, _| {}).unwrap()
 }
 

@@ -67,7 +67,7 @@ impl SymbioteEngine {
         let kernels = Kernels::new(cache, gpu.info());
         let mut weights = Weights::new(pak.archive(), kernels.tile_rows())?;
         let rope = Rope::new(&config, context, &weights.rope_factors);
-        let splits = kernels.attention_split(context, 1).map_or(0, |split| context.div_ceil(split));
+        let splits = kernels.attention_splits();
         let act = Activations::new(&gpu, &config, batch, splits)?;
         let kv = KvCache::new(&gpu, &config, context, options.kv_type)?;
         let part_tables = PartTables::new(&gpu, &mut weights)?;
