@@ -10,6 +10,7 @@ use crate::archive_file::ArchiveFile;
 use crate::error::{At, Error, Problem};
 use crate::monitor::Monitor;
 use crate::output::Output;
+use crate::verify::verify;
 
 /// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +23,8 @@ pub struct ExtractReport {
 
 /// Writes every tensor of the archive `input` into the safetensors file `output`, with its name and bytes as in the
 /// source. F32, F16 and BF16 keep type and shape. Quantised tensors, which safetensors has no types for, become U8
-/// `[rows, bytes a row]`; `__metadata__` then has, under the tensor's name, `{"dtype": "Q4_K", "shape": [..]}`.
+/// `[rows, bytes a row]`; `__metadata__` then has, under the tensor's name, `{"dtype": "Q4_K", "shape": [..]}`. A corrupt
+/// archive is refused.
 pub fn extract(input: &Path, output: &Path, force: bool, monitor: &dyn Monitor) -> Result<ExtractReport, Error> {
     let file = ArchiveFile::open(input)?;
     let archive = file.parse()?;
@@ -30,6 +32,7 @@ pub fn extract(input: &Path, output: &Path, force: bool, monitor: &dyn Monitor) 
     let (header, data_len) = header(&archive, &order).at(input)?;
     let file_len = header.len() as u64 + data_len;
     let mut out = Output::create(output, file_len, force)?;
+    verify(input, monitor)?;
     out.file().write_all(&header).at(output)?;
     monitor.begin("extracting", data_len);
     let parts = parts_of_tensors(&archive);

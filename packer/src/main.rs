@@ -15,7 +15,10 @@ use cli::{Cli, Command};
 use terminal::Terminal;
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return usage(&error),
+    };
     let terminal = Terminal::new();
     let done = run(command, &terminal);
     terminal.clear();
@@ -55,6 +58,21 @@ fn run(command: Command, terminal: &Terminal) -> Result<String, Error> {
             Ok(format!("{}: {} tensors, {}\n", args.output.display(), r.tensors, format_size(r.file_len)))
         }
     }
+}
+
+/// Ends a run with bad arguments, or one that asks for help: help as it is, anything else in one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
+    if matches!(error.kind(), DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand | DisplayVersion) {
+        let _ = error.print(); // nobody to tell
+    } else {
+        // clap says what is wrong in its first paragraph; tips and usage follow
+        let text = error.to_string();
+        let lines = text.lines().take_while(|line| !line.is_empty()).map(str::trim);
+        let sentence = lines.collect::<Vec<_>>().join(" ");
+        let _ = writeln!(std::io::stderr(), "symbiote-pack: {}; see --help", sentence.trim_start_matches("error: "));
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// Prints on stdout; a reader that has seen enough (`| head`) is no failure.

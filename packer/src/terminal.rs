@@ -30,6 +30,7 @@ impl Monitor for Terminal {
         const BAR: &str = "{msg} [{bar:30}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
         let style = ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
         self.0.set_style(style.progress_chars("=> "));
+        self.0.reset();
         self.0.set_length(total);
         self.0.set_message(stage.to_owned());
         self.0.enable_steady_tick(Duration::from_millis(200));

@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use symbiote_runtime::engine::{GenerateOptions, OpenOptions, Sampling, SymbioteEngine};
-use symbiote_runtime::text::EncodeOptions;
+use symbiote_runtime::pak::PakFile;
+use symbiote_runtime::text::{EncodeOptions, Tokenizer};
 use symbiote_tests::fixtures;
 
 /// Two logits this close may change places between two correct programs.
@@ -20,6 +21,28 @@ fn peer() -> serde_json::Value {
 
 fn ids(value: &serde_json::Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
+}
+
+/// 392 strings, each with special tokens as plain text and with special tokens read: llama.cpp's ids for SmolLM2, those of
+/// Hugging Face for the tiny tokenizer.
+#[test]
+fn token_ids_equal_the_peers() {
+    let strings = fixtures::json("tokenizer/strings.json");
+    for (pak, golden) in [(fixtures::smollm2(), "smollm2"), (fixtures::pak("tiny-llama"), "tiny-llama")] {
+        let pak = PakFile::open(pak).unwrap();
+        let archived = pak.archive().index().tokenizer.as_ref().unwrap();
+        let tokenizer = Tokenizer::from_archive(archived, pak.config().vocab_size).unwrap();
+        let golden = fixtures::json(&format!("tokenizer/{golden}.json"));
+        let rows = golden.as_array().unwrap();
+        assert_eq!(rows.len(), strings.as_array().unwrap().len());
+        for (text, row) in strings.as_array().unwrap().iter().zip(rows) {
+            let text = text.as_str().unwrap();
+            for (column, parse_special) in [(0, false), (1, true)] {
+                let ours = tokenizer.encode(text, EncodeOptions { add_special: false, parse_special }).unwrap();
+                assert_eq!(ours, ids(&row[column]), "{text:?}, special tokens read: {parse_special}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! One prompt, one answer.
 
-use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -8,8 +7,9 @@ use symbiote_runtime::engine::{Generation, SymbioteEngine};
 use symbiote_runtime::text::{ChatTemplate, EncodeOptions, Message};
 
 use super::args::Args;
+use super::interrupt::Interrupt;
 use super::open::sentence;
-use super::{Failure, Interrupt};
+use super::output::{Failure, note, print};
 
 /// Answers `prompt` on standard output; the figures go to standard error.
 pub fn run(
@@ -22,14 +22,13 @@ pub fn run(
     let mut messages = system_message(args);
     messages.push(Message::new("user", prompt));
     let tokens = tokens(engine, model, &messages, prompt, args)?;
-    let answer = stream(engine, model, &tokens, args, interrupt, !args.json)?;
+    let answer = stream(engine, model, &tokens, args, interrupt)?;
     if args.json {
-        println!("{}", json(&answer, &tokens));
-    } else {
-        println!();
-        if !args.quiet {
-            eprintln!("{}", figures(&answer));
-        }
+        return print(format!("{}\n", json(&answer, &tokens)));
+    }
+    print("\n")?;
+    if !args.quiet {
+        note(figures(&answer));
     }
     Ok(())
 }
@@ -40,17 +39,18 @@ pub fn system_message(args: &Args) -> Vec<Message> {
 }
 
 /// The model's chat template, if it has one and it is wanted.
-pub fn template(engine: &SymbioteEngine, args: &Args) -> Result<Option<ChatTemplate>, Failure> {
+pub fn template(engine: &SymbioteEngine, model: &Path, args: &Args) -> Result<Option<ChatTemplate>, Failure> {
     let archived = engine.pak().archive().index().tokenizer.as_ref();
     let Some(source) = archived.map(|t| t.chat_template.as_str()).filter(|s| !s.is_empty() && !args.raw) else {
         return Ok(None);
     };
-    let tokenizer = engine.tokenizer().map_err(|e| e.to_string())?;
+    let tokenizer = engine.tokenizer().map_err(|e| sentence(model, &e))?;
     let text = |id: Option<u32>| {
         let bytes = id.and_then(|id| tokenizer.token_bytes(id)).unwrap_or_default();
         String::from_utf8_lossy(bytes).into_owned()
     };
-    ChatTemplate::new(source, &text(tokenizer.bos()), &text(tokenizer.eos())).map(Some).map_err(|e| e.to_string())
+    let template = ChatTemplate::new(source, &text(tokenizer.bos()), &text(tokenizer.eos()));
+    template.map(Some).map_err(|e| format!("{}: {e} (--raw goes without it)", model.display()).into())
 }
 
 /// The ids of a conversation, or of the plain text where there is no template.
@@ -62,32 +62,42 @@ pub fn tokens(
     args: &Args,
 ) -> Result<Vec<u32>, Failure> {
     let tokenizer = engine.tokenizer().map_err(|e| sentence(model, &e))?;
-    let ids = match template(engine, args)? {
+    let ids = match template(engine, model, args)? {
         Some(template) => template.render(messages, true).and_then(|text| tokenizer.encode_chat(&text)),
         None => tokenizer.encode(plain, EncodeOptions { add_special: true, parse_special: false }),
     };
-    ids.map_err(|e| format!("{}: {e}", model.display()))
+    ids.map_err(|e| format!("{}: {e}", model.display()).into())
 }
 
-/// Generates; prints as the text comes if `print` is set.
+/// Generates; prints the text as it comes, unless JSON is wanted.
 pub fn stream(
     engine: &mut SymbioteEngine,
     model: &Path,
     tokens: &[u32],
     args: &Args,
     interrupt: &Interrupt,
-    print: bool,
 ) -> Result<Generation, Failure> {
-    interrupt.clear();
-    let mut out = std::io::stdout();
-    let mut broken = false;
+    interrupt.begin();
+    let mut printed = Ok(());
     let answer = engine.generate_from(tokens, &args.generate(), &mut |text| {
+        if !args.json && printed.is_ok() {
+            printed = print(text);
+        }
         // A reader that went away ends the answer like Ctrl-C does.
-        broken = print && out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err();
-        if broken || interrupt.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if printed.is_err() || interrupt.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    let answer = answer.map_err(|e| sentence(model, &e))?;
-    if broken { Err("standard output was closed".into()) } else { Ok(answer) }
+    interrupt.end();
+    printed?;
+    answer.map_err(|e| sentence(model, &e))
+}
+
+/// So many tokens, and how fast where that was timed.
+fn count(tokens: usize, timed: usize, time: std::time::Duration) -> String {
+    let s = if tokens == 1 { "" } else { "s" };
+    match rate(timed, time) {
+        0.0 => format!("{tokens} token{s}"),
+        rate => format!("{tokens} token{s}, {rate:.1} tokens/s"),
+    }
 }
 
 /// Tokens a second; 0 where nothing was timed.
@@ -100,11 +110,9 @@ fn rate(tokens: usize, time: std::time::Duration) -> f64 {
 /// The figures in a line.
 pub fn figures(a: &Generation) -> String {
     format!(
-        "prompt: {} tokens, {:.1} tokens/s; answer: {} tokens, {:.1} tokens/s",
-        a.prompt_tokens,
-        rate(a.prompt_tokens, a.prompt_time),
-        a.tokens.len(),
-        rate(a.decode_passes, a.decode_time)
+        "prompt: {}; answer: {}",
+        count(a.prompt_tokens, a.prompt_tokens, a.prompt_time),
+        count(a.tokens.len(), a.decode_passes, a.decode_time)
     )
 }
 

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use symbiote_runtime::engine::{GenerateOptions, KvType, OpenOptions, Sampling};
 use symbiote_runtime::gpu::GpuOptions;
 use symbiote_runtime::memory::ByteSize;
 
-use super::Failure;
+use super::output::{Failure, read_text};
 
 /// Runs a .pak model in Vulkan: answers a prompt, or chats when there is none.
 #[derive(Parser)]
@@ -131,7 +132,7 @@ pub struct EngineArgs {
     pub ctx: Option<u32>,
 
     /// Most tokens of one pass over a prompt
-    #[arg(long, value_name = "TOKENS")]
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
 
     /// How keys and values are kept: exactly, or in half the memory
@@ -188,10 +189,24 @@ impl EngineArgs {
 }
 
 impl Args {
+    /// The program's arguments, or what is wrong with them.
+    pub fn read() -> Result<Self, clap::Error> {
+        let args = Self::try_parse()?;
+        let wrong = |kind, message: &str| Err(Self::command().error(kind, message));
+        if let Err(message) = args.generate().sampling.check() {
+            return wrong(ErrorKind::ValueValidation, &message);
+        }
+        let talks = args.command.is_none() && !args.list_devices;
+        if args.json && talks && args.prompt.is_none() && args.prompt_file.is_none() {
+            return wrong(ErrorKind::MissingRequiredArgument, "--json needs a prompt: -p or --prompt-file");
+        }
+        Ok(args)
+    }
+
     /// The prompt, wherever it is; none for a conversation.
     pub fn prompt(&self) -> Result<Option<String>, Failure> {
         let Some(file) = &self.prompt_file else { return Ok(self.prompt.clone()) };
-        std::fs::read_to_string(file).map(Some).map_err(|e| format!("{}: {e}", file.display()))
+        read_text(file).map(Some)
     }
 
     /// How an answer is made.

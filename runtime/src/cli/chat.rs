@@ -9,58 +9,81 @@ use symbiote_runtime::text::Message;
 
 use super::answer::{figures, stream, system_message, template, tokens};
 use super::args::Args;
-use super::{Failure, Interrupt};
+use super::interrupt::Interrupt;
+use super::output::{Failure, note, print};
 
 /// Reads messages and answers them, until the input ends. What the conversation shares with the last turn is not computed
 /// again.
 pub fn run(engine: &mut SymbioteEngine, model: &Path, args: &Args, interrupt: &Interrupt) -> Result<(), Failure> {
-    let templated = template(engine, args)?.is_some();
+    let templated = template(engine, model, args)?.is_some();
     let mut editor = DefaultEditor::new().map_err(|e| format!("the terminal cannot be used: {e}"))?;
     if !args.quiet {
         let how = if templated { "" } else { " The model has no chat template, so it continues the text." };
-        eprintln!("Ctrl-C stops an answer, Ctrl-D ends the conversation, /new starts another.{how}");
+        note(format!("Ctrl-C stops an answer, Ctrl-D ends the conversation, /new starts another.{how}"));
     }
-    let mut messages = system_message(args);
-    let mut text = String::new();
+    let mut talk = Conversation::new(args);
     loop {
         let line = match editor.readline("> ") {
             Ok(line) => line,
             Err(ReadlineError::Interrupted) => continue,
             Err(ReadlineError::Eof) => return Ok(()),
-            Err(e) => return Err(format!("the terminal cannot be read: {e}")),
+            Err(e) => return Err(format!("the terminal cannot be read: {e}").into()),
         };
         match line.trim() {
-            "" => continue,
-            "/new" => {
-                messages = system_message(args);
-                text.clear();
-                continue;
-            }
+            "" => {}
+            "/new" => talk = Conversation::new(args),
             "/exit" | "/quit" => return Ok(()),
             said => {
                 let _ = editor.add_history_entry(said); // a history is a comfort, not a need
-                messages.push(Message::new("user", said));
-                text.push_str(said);
+                let before = talk.clone();
+                match talk.turn(said, engine, model, args, interrupt) {
+                    // a message that does not fit is no reason to leave
+                    Err(Failure::Sentence(sentence)) => {
+                        note(format!("symbiote-run: {sentence}"));
+                        talk = before;
+                    }
+                    done => done?,
+                }
             }
         }
-        let ids = tokens(engine, model, &messages, &text, args)?;
-        match stream(engine, model, &ids, args, interrupt, true) {
-            Ok(answer) => {
-                println!();
-                if answer.stop == Stop::ContextFull {
-                    eprintln!("(the context of {} tokens is full; /new starts another conversation)", engine.context());
-                }
-                if !args.quiet {
-                    eprintln!("{}", figures(&answer));
-                }
-                text.push_str(&answer.text);
-                messages.push(Message::new("assistant", answer.text));
-            }
-            // a message that does not fit is no reason to leave
-            Err(message) => {
-                eprintln!("symbiote-run: {message}");
-                messages.pop();
-            }
+    }
+}
+
+/// What was said so far.
+#[derive(Clone)]
+struct Conversation {
+    messages: Vec<Message>,
+    /// The same as one text, for models without a chat template.
+    text: String,
+}
+
+impl Conversation {
+    fn new(args: &Args) -> Self {
+        Self { messages: system_message(args), text: String::new() }
+    }
+
+    /// Answers what was `said`.
+    fn turn(
+        &mut self,
+        said: &str,
+        engine: &mut SymbioteEngine,
+        model: &Path,
+        args: &Args,
+        interrupt: &Interrupt,
+    ) -> Result<(), Failure> {
+        self.messages.push(Message::new("user", said));
+        self.text.push_str(said);
+        let ids = tokens(engine, model, &self.messages, &self.text, args)?;
+        let answer = stream(engine, model, &ids, args, interrupt)?;
+        print("\n")?;
+        if answer.stop == Stop::ContextFull {
+            note(format!("(the context of {} tokens is full; /new starts another conversation)", engine.context()));
         }
+        if !args.quiet {
+            note(figures(&answer));
+        }
+        self.text.push_str(&answer.text);
+        self.messages.push(Message::new("assistant", answer.text));
+        Ok(())
     }
 }

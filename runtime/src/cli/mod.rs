@@ -7,58 +7,36 @@
 //! | `chat.rs` | a conversation |
 //! | `perplexity.rs` | `symbiote-run perplexity` |
 //! | `open.rs` | opening the engine, with a progress bar; devices |
+//! | `output.rs` | what the program says, and how it fails |
+//! | `interrupt.rs` | Ctrl-C |
 
 mod answer;
 mod args;
 mod chat;
+mod interrupt;
 mod open;
+mod output;
 mod perplexity;
 
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use clap::Parser;
 
 use args::{Args, Command};
-
-/// Set by Ctrl-C, cleared when an answer starts.
-#[derive(Clone, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
-
-impl Interrupt {
-    fn install() -> Self {
-        let interrupt = Self::default();
-        let flag = Arc::clone(&interrupt.0);
-        // Without a handler Ctrl-C ends the program, which is all right too.
-        if let Err(e) = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)) {
-            tracing::debug!("no Ctrl-C handler: {e}");
-        }
-        interrupt
-    }
-
-    fn clear(&self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-
-    fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// A failure in one sentence, for people.
-type Failure = String;
+use interrupt::Interrupt;
+use output::{Failure, note};
 
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::read() {
+        Ok(args) => args,
+        Err(error) => return output::usage(&error),
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,symbiote_runtime=info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
     match run(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("symbiote-run: {message}");
+        Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+        Err(Failure::Sentence(sentence)) => {
+            note(format!("symbiote-run: {sentence}"));
             ExitCode::FAILURE
         }
     }
@@ -73,9 +51,10 @@ fn run(args: Args) -> Result<(), Failure> {
     }
     // clap asks for a model unless a command or --list-devices is there
     let model = args.model.clone().ok_or("name a .pak file")?;
+    let prompt = args.prompt()?;
     let interrupt = Interrupt::install();
     let mut engine = open::open(&model, &args.engine, args.quiet || args.json)?;
-    let outcome = match args.prompt()? {
+    let outcome = match prompt {
         Some(prompt) => answer::run(&mut engine, &model, &prompt, &args, &interrupt),
         None => chat::run(&mut engine, &model, &args, &interrupt),
     };

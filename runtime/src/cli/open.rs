@@ -6,9 +6,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use symbiote_runtime::engine::{EngineError, SymbioteEngine};
 use symbiote_runtime::gpu::Gpu;
 use symbiote_runtime::memory::ByteSize;
+use symbiote_runtime::residency::ResidencyError;
 
-use super::Failure;
 use super::args::EngineArgs;
+use super::output::{Failure, note, print};
 
 /// Opens `model`; the bar shows on a terminal only.
 pub fn open(model: &Path, args: &EngineArgs, quiet: bool) -> Result<SymbioteEngine, Failure> {
@@ -29,8 +30,14 @@ pub fn open(model: &Path, args: &EngineArgs, quiet: bool) -> Result<SymbioteEngi
 /// An engine's error with the model's name, where it does not name it itself.
 pub fn sentence(model: &Path, error: &EngineError) -> Failure {
     match error {
-        EngineError::Pak(_) | EngineError::Gpu(_) => error.to_string(),
-        _ => format!("{}: {error}", model.display()),
+        EngineError::Pak(_) | EngineError::Gpu(_) => error.to_string().into(),
+        // the archive names the pack itself
+        EngineError::Residency(ResidencyError::Source { error, .. }) => format!("{}: {error}", model.display()).into(),
+        EngineError::NoTokenizer => {
+            let advice = "convert the model again from a source with one";
+            format!("{}: the archive has no tokenizer: {advice}", model.display()).into()
+        }
+        _ => format!("{}: {error}", model.display()).into(),
     }
 }
 
@@ -38,7 +45,10 @@ pub fn sentence(model: &Path, error: &EngineError) -> Failure {
 pub fn check_validation(engine: &SymbioteEngine) -> Result<(), Failure> {
     match engine.gpu().validation_errors() {
         0 => Ok(()),
-        n => Err(format!("the validation layer found {n} errors: {}", engine.gpu().validation_messages().join("; "))),
+        n => {
+            let messages = engine.gpu().validation_messages().join("; ");
+            Err(format!("the validation layer found {n} errors: {messages}").into())
+        }
     }
 }
 
@@ -51,7 +61,7 @@ pub fn print_profile(engine: &SymbioteEngine) {
         #[allow(clippy::cast_precision_loss)] // far fewer than 2^53
         let each = t.nanoseconds / t.count as f64 / 1e3;
         let (ms, share) = (t.nanoseconds / 1e6, t.nanoseconds / all * 100.0);
-        eprintln!("{ms:10.2} ms {share:5.1} % {:7} x {each:9.1} us  {name}", t.count);
+        note(format!("{ms:10.2} ms {share:5.1} % {:7} x {each:9.1} us  {name}", t.count));
     }
 }
 
@@ -69,21 +79,20 @@ pub fn list_devices(validation: bool, json: bool) -> Result<(), Failure> {
                 })
             })
             .collect();
-        println!("{}", serde_json::Value::from(list));
-        return Ok(());
+        return print(format!("{}\n", serde_json::Value::from(list)));
     }
     for d in devices {
         let free = d.budget_free.map_or(String::new(), |free| format!(" ({} free)", ByteSize(free)));
         let usable = d.missing.as_ref().map_or(String::new(), |missing| format!("; cannot be used: lacks {missing}"));
         let (major, minor, patch) = d.api;
-        println!(
-            "{}: {} ({}), Vulkan {major}.{minor}.{patch}, {}, {} of memory{free}{usable}",
+        print(format!(
+            "{}: {} ({}), Vulkan {major}.{minor}.{patch}, {}, {} of memory{free}{usable}\n",
             d.index,
             d.name,
             d.kind,
             d.driver.trim(),
             ByteSize(d.heap_bytes)
-        );
+        ))?;
     }
     Ok(())
 }

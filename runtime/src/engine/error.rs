@@ -2,7 +2,9 @@
 
 use symbiote_format::{Dtype, NO_LAYER};
 
+use super::need::Need;
 use crate::gpu::GpuError;
+use crate::memory::ByteSize;
 use crate::pak::PakError;
 use crate::residency::ResidencyError;
 use crate::text::TextError;
@@ -64,16 +66,35 @@ pub enum EngineError {
         multiple: u32,
     },
     /// A context that is empty or longer than the model's.
-    #[error("a context of {asked} tokens was asked for; this model takes 1 to {most}")]
+    #[error("a context of {asked} tokens was asked for: it must be from {least} to {most}")]
     Context {
         /// What was asked for.
         asked: u32,
-        /// The model's own.
+        /// The fewest that make sense.
+        least: u32,
+        /// The model's own, or the engine's.
         most: u32,
+    },
+    /// More device memory than there is.
+    #[error(
+        "{} of device memory are needed ({} for the weights, {} for the keys and values of {context} tokens, {} for activations) and {} are {}, or use a smaller --ctx or --batch",
+        Mebibytes(need.bytes()), ByteSize(need.weights), ByteSize(need.cache), ByteSize(need.activations),
+        ByteSize(*available), if *capped { "allowed: raise --vram" } else { "free: close what uses the rest" }
+    )]
+    Memory {
+        /// For what.
+        need: Need,
+        /// Tokens of the context.
+        context: u32,
+        /// Bytes that may be used.
+        available: u64,
+        /// The limit is the options' own.
+        capped: bool,
     },
     /// More tokens than are left of the context.
     #[error(
-        "{tokens} more tokens do not fit: {used} of the context's {context} are in use; shorten the prompt or raise --ctx"
+        "{tokens} tokens do not fit into the context of {context}{}: shorten the prompt or raise --ctx",
+        if *used == 0 { String::new() } else { format!(", of which {used} are in use") }
     )]
     ContextFull {
         /// Tokens to add.
@@ -101,7 +122,9 @@ pub enum EngineError {
     #[error("{0}")]
     Sampling(String),
     /// A text too short to measure.
-    #[error("the text has {found} tokens; a context of {context} needs at least {needed}")]
+    #[error(
+        "windows of {context} tokens need a text of at least {needed}, and it has {found}: use a longer one or a smaller --ctx"
+    )]
     ShortText {
         /// Its tokens.
         found: usize,
@@ -110,6 +133,15 @@ pub enum EngineError {
         /// What is needed.
         needed: usize,
     },
+}
+
+/// A number of bytes that a user may give as a limit: rounded up.
+struct Mebibytes(u64);
+
+impl std::fmt::Display for Mebibytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} MiB", self.0.div_ceil(1 << 20))
+    }
 }
 
 fn layer_name(layer: u32) -> String {

@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::{EngineError, GenerateOptions, Sampler, SymbioteEngine};
-use crate::gpu::ReloadReport;
 use crate::text::{EncodeOptions, StreamDecoder};
 
 /// Why an answer ended.
@@ -40,7 +39,8 @@ pub struct Generation {
 }
 
 impl SymbioteEngine {
-    /// Continues `prompt`. The callback gets the text as it comes, in whole characters, and may stop it.
+    /// Continues `prompt`. The callback gets the text as it comes, in whole characters, and may stop it. It is called after
+    /// every pass, with an empty text where no character became whole, so that it can stop a long prompt too.
     ///
     /// What the sequence so far shares with the prompt is kept; the rest of it is forgotten.
     pub fn generate(
@@ -74,8 +74,17 @@ impl SymbioteEngine {
 
         let tokenizer = self.tokenizer()?;
         let start = Instant::now();
-        let mut logits = self.forward(&prompt[shared..])?;
+        let mut logits = Vec::new();
+        let mut cancelled = false;
+        for chunk in prompt[shared..].chunks(self.batch()) {
+            cancelled = !logits.is_empty() && on_text("").is_break();
+            if cancelled {
+                break;
+            }
+            logits = self.forward(chunk)?;
+        }
         let prompt_time = start.elapsed();
+        let prompt_tokens = self.sequence().len() - shared;
         let mut sampler = Sampler::new(options.sampling.clone());
         let mut decoder = StreamDecoder::new();
         let mut text = String::new();
@@ -83,6 +92,9 @@ impl SymbioteEngine {
         let mut passes = 0;
         let start = Instant::now();
         let stop = loop {
+            if cancelled {
+                break Stop::Cancelled;
+            }
             if tokens.len() >= options.max_tokens as usize {
                 break Stop::MaxTokens;
             }
@@ -94,7 +106,7 @@ impl SymbioteEngine {
             tokens.push(token);
             let piece = decoder.push(&tokenizer, token);
             text.push_str(&piece);
-            if !piece.is_empty() && on_text(&piece).is_break() {
+            if on_text(&piece).is_break() {
                 break Stop::Cancelled;
             }
             if tokens.len() >= options.max_tokens as usize {
@@ -103,7 +115,7 @@ impl SymbioteEngine {
             if self.sequence().len() >= self.context() as usize {
                 break Stop::ContextFull;
             }
-            report(&self.reload_shaders());
+            self.reload_shaders();
             logits = self.forward(&[token])?;
             passes += 1;
         };
@@ -116,20 +128,10 @@ impl SymbioteEngine {
             text,
             tokens,
             stop,
-            prompt_tokens: prompt.len() - shared,
+            prompt_tokens,
             prompt_time,
             decode_passes: passes,
             decode_time: start.elapsed(),
         })
-    }
-}
-
-/// Tells whoever edits shaders what became of the change.
-fn report(reload: &ReloadReport) {
-    for name in &reload.swapped {
-        tracing::info!("kernel {name} was compiled anew");
-    }
-    for (name, message) in &reload.failed {
-        tracing::error!("kernel {name} stays as it was: {message}");
     }
 }

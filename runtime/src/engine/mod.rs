@@ -10,6 +10,7 @@
 //! | `pack_table.rs` | the tables through which kernels reach them |
 //! | `pack_blocks.rs` | packs in device memory |
 //! | `state.rs` | activations, KV cache |
+//! | `need.rs` | the device memory that all this will take |
 //! | `kernels.rs` | which kernel variant on this device |
 //! | `shader_source.rs` | where kernels come from |
 //! | `profile.rs` | time by kernel |
@@ -20,6 +21,7 @@ mod error;
 mod forward;
 mod generate;
 mod kernels;
+mod need;
 mod options;
 mod pack_blocks;
 mod pack_table;
@@ -34,6 +36,7 @@ mod weights;
 
 pub use error::EngineError;
 pub use generate::{Generation, Stop};
+pub use need::Need;
 pub use options::{DEFAULT_BATCH, DEFAULT_CONTEXT, GenerateOptions, KvType, OpenOptions};
 pub use perplexity::Perplexity;
 pub use profile::{KernelTime, Profile};

@@ -15,9 +15,14 @@ pub struct PackTable {
 }
 
 impl PackTable {
+    /// Bytes of a table of `packs` packs.
+    pub fn bytes(packs: usize) -> u64 {
+        (packs.max(1) * size_of::<u64>()) as u64
+    }
+
     /// A table of `packs` packs that lie nowhere yet.
     pub fn new(gpu: &Gpu, packs: usize) -> Result<Self, EngineError> {
-        let buffer = gpu.buffer("pack table", (packs.max(1) * 8) as u64, Memory::Device)?;
+        let buffer = gpu.buffer("pack table", Self::bytes(packs), Memory::Device)?;
         Ok(Self { buffer, addresses: vec![0; packs], changed: false })
     }
 
@@ -51,6 +56,13 @@ pub struct PartTables {
 }
 
 impl PartTables {
+    /// Bytes of the tables of `weights`.
+    pub fn bytes(weights: &mut Weights) -> u64 {
+        let mut parts = 0;
+        each_product(weights, &mut |product| parts += product.parts.len());
+        (parts * size_of::<PartArgs>()) as u64
+    }
+
     /// Writes the tables of `weights`, whose products learn where theirs is.
     pub fn new(gpu: &Gpu, weights: &mut Weights) -> Result<Self, EngineError> {
         let mut all: Vec<PartArgs> = Vec::new();

@@ -28,8 +28,10 @@ impl SymbioteEngine {
         context: u32,
         on_window: &mut dyn FnMut(usize, usize, f64),
     ) -> Result<Perplexity, EngineError> {
-        if context < 4 || context > self.context() {
-            return Err(EngineError::Context { asked: context, most: self.context() });
+        const LEAST: u32 = 4;
+        if context < LEAST || context > self.context() {
+            let most = if context < LEAST { self.config().context_length } else { self.context() };
+            return Err(EngineError::Context { asked: context, least: LEAST, most });
         }
         let tokenizer = self.tokenizer()?;
         let bos = tokenizer.bos().filter(|_| tokenizer.adds_bos());

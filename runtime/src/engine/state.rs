@@ -45,24 +45,46 @@ fn rows_bytes(rows: u32, width: u32) -> u64 {
     u64::from(rows.next_multiple_of(WIDE)) * u64::from(stride(width)) * 4
 }
 
+/// Name, bytes and place of each of the buffers of [`Activations`], in the order of its fields.
+pub type ActivationSizes = [(&'static str, u64, Memory); 11];
+
 impl Activations {
-    /// For passes of up to `batch` tokens; `splits` is the most stretches of attention.
-    pub fn new(gpu: &Gpu, c: &ModelConfig, batch: u32, splits: u32) -> Result<Self, EngineError> {
-        let device = |name, width| gpu.buffer(name, rows_bytes(batch, width), Memory::Device);
-        let logit_bytes = u64::from(LOGIT_ROWS) * u64::from(stride(c.vocab_size)) * 4;
+    /// What passes of up to `batch` tokens need; `splits` is the most stretches of attention.
+    pub fn sizes(c: &ModelConfig, batch: u32, splits: u32) -> ActivationSizes {
+        let rows = |name, width| (name, rows_bytes(batch, width), Memory::Device);
+        let logits = u64::from(LOGIT_ROWS) * u64::from(stride(c.vocab_size)) * 4;
         let partial = u64::from(splits) * u64::from(c.head_count) * u64::from(c.head_dim + 2) * 4;
+        [
+            ("tokens", u64::from(batch) * 4, Memory::Host),
+            ("turns", u64::from(batch) * u64::from(c.rope_dims) * 4, Memory::Host),
+            rows("x", c.hidden_size),
+            rows("normed", c.hidden_size),
+            rows("qkv", c.query_rows() + 2 * c.kv_rows()),
+            rows("attended", c.query_rows()),
+            rows("gate_up", 2 * c.ffn_size),
+            rows("hidden", c.ffn_size),
+            ("partial", partial.max(4), Memory::Device),
+            ("logits", logits, Memory::Device),
+            ("readback", logits, Memory::Host),
+        ]
+    }
+
+    /// Buffers of these sizes.
+    pub fn new(gpu: &Gpu, sizes: ActivationSizes) -> Result<Self, EngineError> {
+        let [tokens, turns, x, normed, qkv, attended, gate_up, hidden, partial, logits, readback] =
+            sizes.map(|(name, bytes, memory)| gpu.buffer(name, bytes, memory));
         Ok(Self {
-            tokens: gpu.buffer("tokens", u64::from(batch) * 4, Memory::Host)?,
-            turns: gpu.buffer("turns", u64::from(batch) * u64::from(c.rope_dims) * 4, Memory::Host)?,
-            x: device("x", c.hidden_size)?,
-            normed: device("normed", c.hidden_size)?,
-            qkv: device("qkv", c.query_rows() + 2 * c.kv_rows())?,
-            attended: device("attended", c.query_rows())?,
-            gate_up: device("gate_up", 2 * c.ffn_size)?,
-            hidden: device("hidden", c.ffn_size)?,
-            partial: gpu.buffer("partial", partial.max(4), Memory::Device)?,
-            logits: gpu.buffer("logits", logit_bytes, Memory::Device)?,
-            readback: gpu.buffer("readback", logit_bytes, Memory::Host)?,
+            tokens: tokens?,
+            turns: turns?,
+            x: x?,
+            normed: normed?,
+            qkv: qkv?,
+            attended: attended?,
+            gate_up: gate_up?,
+            hidden: hidden?,
+            partial: partial?,
+            logits: logits?,
+            readback: readback?,
         })
     }
 }
@@ -79,11 +101,17 @@ pub struct KvCache {
 }
 
 impl KvCache {
+    /// Bytes of one layer with `capacity` positions.
+    pub fn layer_bytes(c: &ModelConfig, capacity: u32, kv_type: KvType) -> u64 {
+        let half = u64::from(c.kv_rows()) * u64::from(capacity) * u64::from(kv_type.bytes());
+        2 * half.next_multiple_of(256)
+    }
+
     /// For `capacity` positions.
     pub fn new(gpu: &Gpu, c: &ModelConfig, capacity: u32, kv_type: KvType) -> Result<Self, EngineError> {
-        let half = u64::from(c.kv_rows()) * u64::from(capacity) * u64::from(kv_type.bytes());
-        let half = half.next_multiple_of(256);
-        let layer = |l| gpu.buffer(&format!("kv {l}"), 2 * half, Memory::Device);
+        let bytes = Self::layer_bytes(c, capacity, kv_type);
+        let half = bytes / 2;
+        let layer = |l| gpu.buffer(&format!("kv {l}"), bytes, Memory::Device);
         let layers = (0..c.layer_count).map(layer).collect::<Result<_, _>>()?;
         Ok(Self { layers, half, capacity, kv_type })
     }

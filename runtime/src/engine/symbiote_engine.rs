@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::forward::Pass;
 use super::kernels::Kernels;
+use super::need::Need;
 use super::pack_blocks::PackBlocks;
 use super::pack_table::{PackTable, PartTables};
 use super::shader_source::BuiltIn;
@@ -56,7 +57,7 @@ impl SymbioteEngine {
         check(pak.archive().index().architecture.as_str(), &config)?;
         let context = options.context.unwrap_or(config.context_length.min(DEFAULT_CONTEXT));
         if context == 0 || context > config.context_length {
-            return Err(EngineError::Context { asked: context, most: config.context_length });
+            return Err(EngineError::Context { asked: context, least: 1, most: config.context_length });
         }
         let batch = options.batch.unwrap_or(DEFAULT_BATCH).clamp(1, context);
         let archived = pak.archive().index().tokenizer.as_ref();
@@ -68,7 +69,11 @@ impl SymbioteEngine {
         let mut weights = Weights::new(pak.archive(), kernels.tile_rows())?;
         let rope = Rope::new(&config, context, &weights.rope_factors);
         let splits = kernels.attention_splits();
-        let act = Activations::new(&gpu, &config, batch, splits)?;
+        let sizes = Activations::sizes(&config, batch, splits);
+        let layers = (0..config.layer_count).map(|_| KvCache::layer_bytes(&config, context, options.kv_type));
+        let need = Need::new(&gpu, pak.archive().index(), &mut weights, &sizes, layers);
+        need.check(&gpu, context, options.gpu.vram_cap.is_some())?;
+        let act = Activations::new(&gpu, sizes)?;
         let kv = KvCache::new(&gpu, &config, context, options.kv_type)?;
         let part_tables = PartTables::new(&gpu, &mut weights)?;
         let archive = pak.archive();
@@ -124,7 +129,7 @@ impl SymbioteEngine {
         self.check_tokens(tokens)?;
         let before = self.sequence.len();
         let mut done = 0;
-        for chunk in tokens.chunks(self.batch as usize) {
+        for chunk in tokens.chunks(self.batch()) {
             let wanted = first.clamp(done, done + chunk.len()) - done..chunk.len();
             let outcome = self.pass(chunk, wanted, &mut |i, row| each(done + i, row));
             if outcome.is_err() {
@@ -266,6 +271,11 @@ impl SymbioteEngine {
     /// Takes over changed shader sources, between tokens. A kernel that does not compile stays as it was.
     pub fn reload_shaders(&self) -> ReloadReport {
         self.kernels.reload_changed()
+    }
+
+    /// Most tokens of one pass.
+    pub fn batch(&self) -> usize {
+        self.batch as usize
     }
 
     /// Most tokens of a sequence.

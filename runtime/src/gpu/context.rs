@@ -98,6 +98,12 @@ impl Gpu {
         heap.min(cap).min(self.budget_free().unwrap_or(u64::MAX))
     }
 
+    /// What a buffer of `len` bytes counts for on the device heap, before it is there; 0 if it lies elsewhere.
+    pub fn device_bytes(&self, len: u64, memory: Memory) -> u64 {
+        let counted = DeviceMemory::counted(len).unwrap_or(u64::MAX);
+        if self.shared.memory.on_device_heap(memory) { counted } else { 0 }
+    }
+
     /// What the driver says is free of the device heap now, for this process, where it says so at all.
     pub fn budget_free(&self) -> Option<u64> {
         let device = &self.shared.device;

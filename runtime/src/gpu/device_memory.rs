@@ -149,12 +149,11 @@ impl DeviceMemory {
         }
         let too_large =
             || GpuError::TooLarge { name: name.to_owned(), needed: len, largest: physical.info.max_buffer_bytes };
-        let bytes = len.checked_next_multiple_of(ALIGNMENT).ok_or_else(too_large)?;
+        let bytes = Self::counted(len).ok_or_else(too_large)?;
         if bytes > physical.info.max_buffer_bytes {
             return Err(too_large());
         }
-        let heap_of = |memory_type| physical.memory.heap_of(memory_type).map(|heap| heap.index);
-        let on_device_heap = heap_of(self.type_of(memory)) == physical.memory.device_heap().map(|heap| heap.index);
+        let on_device_heap = self.on_device_heap(memory);
         self.free_passed();
         if self.reserve(name, bytes, on_device_heap).is_err() {
             // What is retired counts until it is gone, so let it go before saying no.
@@ -166,6 +165,18 @@ impl DeviceMemory {
             self.release(bytes, on_device_heap);
         }
         allocated
+    }
+
+    /// Whether such buffers lie on the main device heap.
+    pub(super) fn on_device_heap(&self, memory: Memory) -> bool {
+        let table = &self.device.physical.memory;
+        let heap = table.heap_of(self.type_of(memory)).map(|heap| heap.index);
+        heap == table.device_heap().map(|heap| heap.index)
+    }
+
+    /// What a buffer of `len` bytes counts for in the account.
+    pub(super) fn counted(len: u64) -> Option<u64> {
+        len.checked_next_multiple_of(ALIGNMENT)
     }
 
     fn type_of(&self, memory: Memory) -> u32 {
