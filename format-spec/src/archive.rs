@@ -57,7 +57,8 @@ impl<'a> Archive<'a> {
         self.verify_segment(pack, self.segment(&self.index.packs[pack]))
     }
 
-    /// Checks `bytes`, read from the file by other means than the map, against the hash of pack number `pack`.
+    /// Checks as [`verify_pack`](Self::verify_pack) does, with the segment's `bytes` read from the file by other means than
+    /// the map.
     pub fn verify_segment(&self, pack: usize, bytes: &[u8]) -> Result<()> {
         let p = &self.index.packs[pack];
         if Sha256::of(bytes) == p.sha256 {

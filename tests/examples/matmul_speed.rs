@@ -1,5 +1,6 @@
-//! Time of the matrix kernels at one shape: `matmul_speed DTYPE ROWS COLUMNS TOKENS LOCAL WIDE ROWS_PER_SUBGROUP`.
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+//! Time of the matrix kernel on this machine's device, weights read from its memory:
+//! `matmul_speed DTYPE ROWS COLUMNS [TOKENS,LOCAL,WIDE,ROWS_PER_SUBGROUP ...]`.
+#![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 use std::time::Instant;
 
@@ -8,47 +9,47 @@ use symbiote_runtime::gpu::{Gpu, GpuOptions};
 use symbiote_tests::blocks::Random;
 use symbiote_tests::kernel_rig::{DeviceMatrix, KernelRig};
 
+const REPEATS: usize = 20;
+
 fn main() {
     let a: Vec<String> = std::env::args().skip(1).collect();
-    let n = |i: usize| a[i].parse::<usize>().unwrap();
     let dtype = Dtype::ALL.into_iter().find(|d| d.name() == a[0]).unwrap();
-    let (rows, columns, tokens, local, wide, per) = (n(1), n(2), n(3), n(4), n(5), n(6));
+    let (rows, columns): (usize, usize) = (a[1].parse().unwrap(), a[2].parse().unwrap());
     let rig = KernelRig { gpu: Gpu::open(&GpuOptions::default()).unwrap() };
-    let s = rig.gpu.info().subgroup as usize;
-    let tile = local / s * per;
+    let subgroup = rig.gpu.info().subgroup;
     let mut random = Random::new(1);
-    let bytes = random.rows(dtype, rows, columns);
-    let m = DeviceMatrix::new(&rig, dtype, columns, &bytes, &[rows], 0, tile as u32);
-    let x = rig.upload("x", &random.normals(tokens.next_multiple_of(wide) * columns));
-    let y = rig.poisoned("y", tokens.next_multiple_of(wide) * rows);
-    let kernel = rig.kernel(&format!("matmul_{}", a[0]), &[local as u32, wide as u32, per as u32], Some(s as u32));
-    let args = m.args(&x, &y, tokens);
-    let groups = [m.tiles, tokens.div_ceil(wide) as u32, 1];
-    let t = Instant::now();
-    rig.run(&kernel, &args, groups);
-    let first = t.elapsed();
-    // processor time over both cores, so that other work on the machine does not count
-    let (start, t) = (cpu_seconds(), Instant::now());
-    let mut runs = 0;
-    while t.elapsed().as_secs_f64() < 1.0 {
-        rig.run(&kernel, &args, groups);
-        runs += 1;
+    // 64 random rows, again and again
+    let bytes = random.rows(dtype, 64, columns).repeat(rows.div_ceil(64));
+    for config in &a[3..] {
+        let n: Vec<usize> = config.split(',').map(|n| n.parse().unwrap()).collect();
+        let [tokens, local, wide, per] = n[..] else { panic!("{config}: four numbers") };
+        let tile = local as u32 / subgroup * per as u32;
+        let m = DeviceMatrix::new(&rig, dtype, columns, &bytes, &[rows], 0, tile);
+        let x = rig.upload("x", &random.normals(tokens.next_multiple_of(wide) * columns));
+        let y = rig.poisoned("y", tokens.next_multiple_of(wide) * rows);
+        let constants = [local as u32, wide as u32, per as u32];
+        let kernel = rig.kernel(&format!("matmul_{}", a[0]), &constants, Some(subgroup));
+        let args = m.args(&x, &y, tokens);
+        let groups = [m.tiles, tokens.div_ceil(wide) as u32, 1];
+        let mut r = rig.gpu.recorder("speed").unwrap();
+        for _ in 0..REPEATS {
+            r.dispatch(&kernel, bytemuck::bytes_of(&args), groups).barrier();
+        }
+        let commands = r.finish().unwrap();
+        let mut times = Vec::new();
+        let start = Instant::now();
+        while start.elapsed().as_secs_f64() < 0.3 || times.len() < 3 {
+            let t = Instant::now();
+            rig.gpu.wait(rig.gpu.submit(&commands).unwrap()).unwrap();
+            times.push(t.elapsed().as_secs_f64() / REPEATS as f64);
+        }
+        times.sort_by(f64::total_cmp);
+        let t = times[times.len() / 2];
+        println!(
+            "{dtype} {rows}x{columns} tokens {tokens} local {local} wide {wide} rows {per}: {:9.1} us {:7.1} GFMA/s {:6.0} GB/s",
+            t * 1e6,
+            (rows * columns * tokens) as f64 / t / 1e9,
+            bytes.len() as f64 / t / 1e9
+        );
     }
-    let t = (cpu_seconds() - start) / f64::from(runs) / 2.0;
-    println!(
-        "{} {rows}x{columns} tokens {tokens} local {local} wide {wide} per {per}: {:.3} ms (first {:.0}), {:.2} Gw/s, {:.2} GFMA/s",
-        a[0],
-        t * 1e3,
-        first.as_secs_f64() * 1e3,
-        (rows * columns) as f64 / t / 1e9,
-        (rows * columns * tokens) as f64 / t / 1e9
-    );
-}
-
-/// Processor seconds of this process so far.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<f64> =
-        stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2).map(|f| f.parse().unwrap()).collect();
-    (fields[0] + fields[1]) / 100.0
 }

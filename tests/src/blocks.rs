@@ -34,28 +34,69 @@ impl Random {
 
     /// `rows` rows of `columns` random weights as `dtype` stores them: any bits in the quants, moderate scales.
     pub fn rows(&mut self, dtype: Dtype, rows: usize, columns: usize) -> Vec<u8> {
-        let size = dtype.block_bytes() as usize;
         let mut bytes = vec![0; dtype.row_bytes(columns as u64).unwrap() as usize * rows];
-        for block in bytes.chunks_exact_mut(size) {
-            self.0.fill_bytes(block);
-            let scales: &[usize] = match dtype {
-                Dtype::F32 => {
-                    block.copy_from_slice(&self.normal().to_le_bytes());
-                    &[]
-                }
-                Dtype::Bf16 => {
-                    block.copy_from_slice(&bf16::from_f32(self.normal()).to_le_bytes());
-                    &[]
-                }
-                Dtype::F16 | Dtype::Q4_0 | Dtype::Q5_0 | Dtype::Q8_0 => &[0],
-                Dtype::Q4_1 | Dtype::Q5_1 | Dtype::Q4K | Dtype::Q5K => &[0, 2],
-                Dtype::Q6K => &[208],
-            };
-            for &at in scales {
-                let scale = f16::from_f32(self.normal() * if dtype == Dtype::F16 { 1.0 } else { 0.05 });
-                block[at..at + 2].copy_from_slice(&scale.to_le_bytes());
-            }
+        self.fill(dtype, &mut bytes, Scales::Normal, None);
+        bytes
+    }
+
+    /// Like [`Self::rows`], but in turn the rows have all kinds of scales and of quants: any, and the least and the greatest
+    /// as unsigned and as signed numbers. A row is of one kind, so that no weight hides the errors of others.
+    pub fn extreme_rows(&mut self, dtype: Dtype, rows: usize, columns: usize) -> Vec<u8> {
+        const QUANTS: [Option<u8>; 6] = [None, Some(0xFF), Some(0), Some(0x80), None, Some(0x7F)];
+        let row_bytes = dtype.row_bytes(columns as u64).unwrap() as usize;
+        let mut bytes = vec![0; row_bytes * rows];
+        for (r, row) in bytes.chunks_exact_mut(row_bytes).enumerate() {
+            self.fill(dtype, row, Scales::ALL[r % Scales::ALL.len()], QUANTS[r % QUANTS.len()]);
         }
         bytes
     }
+
+    /// Fills blocks; the quants are copies of a byte, or any.
+    fn fill(&mut self, dtype: Dtype, bytes: &mut [u8], scales: Scales, quants: Option<u8>) {
+        let places: &[usize] = match dtype {
+            Dtype::F32 | Dtype::Bf16 | Dtype::F16 | Dtype::Q4_0 | Dtype::Q5_0 | Dtype::Q8_0 => &[0],
+            Dtype::Q4_1 | Dtype::Q5_1 | Dtype::Q4K | Dtype::Q5K => &[0, 2],
+            Dtype::Q6K => &[208],
+        };
+        for block in bytes.chunks_exact_mut(dtype.block_bytes() as usize) {
+            match quants {
+                Some(byte) => block.fill(byte),
+                None => self.0.fill_bytes(block),
+            }
+            for &at in places {
+                let scale = self.scale(scales);
+                match dtype {
+                    Dtype::F32 => block.copy_from_slice(&scale.to_le_bytes()),
+                    Dtype::Bf16 => block.copy_from_slice(&bf16::from_f32(scale).to_le_bytes()),
+                    _ => block[at..at + 2].copy_from_slice(&f16::from_f32(scale).to_le_bytes()),
+                }
+            }
+        }
+    }
+
+    fn scale(&mut self, scales: Scales) -> f32 {
+        match scales {
+            Scales::Normal => self.normal() * 0.05,
+            Scales::Zero => 0.0,
+            Scales::Negative => -(self.normal() * 0.05).abs(),
+            Scales::Denormal => f16::from_bits(1 + self.below(0x3FF) as u16).to_f32(),
+            Scales::Large => f16::MAX.to_f32() * (2.0 * self.unit() - 1.0) as f32,
+        }
+    }
+}
+
+/// Scales of the blocks of a row; of a plain type, its elements.
+#[derive(Clone, Copy)]
+enum Scales {
+    Normal,
+    Zero,
+    Negative,
+    /// Below the normal numbers of f16.
+    Denormal,
+    /// Up to the greatest f16.
+    Large,
+}
+
+impl Scales {
+    const ALL: [Self; 5] = [Self::Normal, Self::Zero, Self::Negative, Self::Denormal, Self::Large];
 }

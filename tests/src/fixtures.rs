@@ -40,7 +40,7 @@ pub fn program(name: &str) -> PathBuf {
 }
 
 /// SmolLM2-135M-Instruct in Q4_1, as a GGUF file: `SYMBIOTE_SMOLLM2_GGUF`, or where `scripts/fetch` puts it.
-pub fn smollm2() -> PathBuf {
+pub fn smollm2_gguf() -> PathBuf {
     let fetched = || profile_folder().with_file_name("models").join("SmolLM2-135M-Instruct.Q4_1.gguf");
     let path = std::env::var_os("SYMBIOTE_SMOLLM2_GGUF").map_or_else(fetched, PathBuf::from);
     assert!(
@@ -51,9 +51,9 @@ pub fn smollm2() -> PathBuf {
     path
 }
 
-/// The archive of [`smollm2`].
-pub fn smollm2_pak() -> PathBuf {
-    pak_of(&smollm2())
+/// The archive of [`smollm2_gguf`].
+pub fn smollm2() -> PathBuf {
+    pak_of(&smollm2_gguf())
 }
 
 /// The archive of a fixture: a folder or a GGUF file below `tests/fixtures`.

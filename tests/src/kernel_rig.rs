@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use half::f16;
 use symbiote_format::Dtype;
-use symbiote_runtime::gpu::{Buffer, Gpu, Memory, Pipeline, PipelineInfo};
+use symbiote_runtime::gpu::{Buffer, Gpu, GpuOptions, Memory, Pipeline, PipelineInfo};
 use symbiote_shaders::{MatmulArgs, PartArgs};
 
 /// A device with validation on, or not where figures are taken.
@@ -14,6 +15,28 @@ pub struct KernelRig {
 impl KernelRig {
     /// The NaN that outputs are filled with before a kernel runs, to catch what it leaves unwritten.
     pub const POISON: u32 = 0x7FC0_DEAD;
+    /// The same for f16, twice: both halves are that NaN.
+    pub const POISON_F16: u32 = 0x7EAD_7EAD;
+
+    /// The best device of this machine, under validation.
+    pub fn open() -> Self {
+        Self { gpu: Gpu::open(&GpuOptions { validation: true, ..GpuOptions::default() }).unwrap() }
+    }
+
+    /// Ends a test: validation must have had nothing to say.
+    pub fn finish(self) {
+        assert_eq!(self.gpu.validation_errors(), 0, "{:#?}", self.gpu.validation_messages());
+    }
+
+    /// Every subgroup size that a kernel may ask this device for.
+    pub fn subgroups(&self) -> Vec<u32> {
+        let info = self.gpu.info();
+        if !info.features.subgroup_size_control {
+            return vec![info.subgroup];
+        }
+        let (min, max) = info.subgroup_range;
+        (0..u32::BITS).map(|bit| 1 << bit).filter(|size| (min..=max).contains(size)).collect()
+    }
 
     pub fn kernel(&self, name: &str, constants: &[u32], subgroup: Option<u32>) -> Arc<Pipeline> {
         let spirv = symbiote_shaders::spirv(name).unwrap_or_else(|| panic!("no kernel {name}"));
@@ -28,15 +51,40 @@ impl KernelRig {
         buffer
     }
 
+    /// A device buffer of `rows` rows of `stride` f32 that start with the rows of `values`, `width` long. The rest is poison.
+    pub fn upload_rows(&self, name: &str, values: &[f32], width: usize, stride: usize, rows: usize) -> Buffer {
+        let mut words = vec![Self::POISON; rows * stride];
+        for (to, from) in words.chunks_exact_mut(stride).zip(values.chunks_exact(width)) {
+            to[..width].copy_from_slice(bytemuck::cast_slice(from));
+        }
+        self.upload(name, &words)
+    }
+
     /// A device buffer of `n` poisoned f32.
     pub fn poisoned(&self, name: &str, n: usize) -> Buffer {
         self.upload(name, &vec![Self::POISON; n])
     }
 
     pub fn download(&self, buffer: &Buffer) -> Vec<f32> {
-        let mut bytes = vec![0; buffer.len() as usize];
-        self.gpu.download(buffer, 0, &mut bytes).unwrap();
-        bytemuck::cast_slice(&bytes).to_vec()
+        self.words(buffer).into_iter().map(f32::from_bits).collect()
+    }
+
+    /// The f32 elements of a buffer; none where it is still poison.
+    pub fn elements(&self, buffer: &Buffer) -> Vec<Option<f64>> {
+        let element = |word| (word != Self::POISON).then_some(f64::from(f32::from_bits(word)));
+        self.words(buffer).into_iter().map(element).collect()
+    }
+
+    /// The f16 elements of a buffer; none where it is still poison.
+    pub fn elements_f16(&self, buffer: &Buffer) -> Vec<Option<f64>> {
+        let element = |half: &u16| (*half != Self::POISON_F16 as u16).then_some(f16::from_bits(*half).to_f64());
+        bytemuck::cast_slice::<u32, u16>(&self.words(buffer)).iter().map(element).collect()
+    }
+
+    fn words(&self, buffer: &Buffer) -> Vec<u32> {
+        let mut words = vec![0; buffer.len() as usize / 4];
+        self.gpu.download(buffer, 0, bytemuck::cast_slice_mut(&mut words)).unwrap();
+        words
     }
 
     pub fn run<T: bytemuck::Pod>(&self, kernel: &Arc<Pipeline>, args: &T, groups: [u32; 3]) {
@@ -47,20 +95,36 @@ impl KernelRig {
     }
 }
 
+/// How the rows of a matrix lie on the device.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spread<'a> {
+    /// Rows of the parts, which take turns over two packs.
+    pub cuts: &'a [usize],
+    /// Bytes in front of a part, at the least; what follows is a multiple of 256 in any case.
+    pub lead: usize,
+    /// Rows of the output between those of two parts, as where another product of the operation writes them.
+    pub gap: usize,
+    /// Rows of a workgroup.
+    pub tile: u32,
+}
+
 /// A matrix on the device, cut into parts over several packs, ready to be multiplied.
 pub struct DeviceMatrix {
     pub dtype: Dtype,
+    /// Rows of the output, gaps included.
     pub rows: usize,
     pub columns: usize,
     pub parts: Vec<PartArgs>,
     pub tiles: u32,
-    packs: Buffer,
-    table: Buffer,
+    /// The pack table.
+    pub packs: Buffer,
+    /// The parts, as kernels read them.
+    pub table: Buffer,
     _weights: Vec<Buffer>,
 }
 
 impl DeviceMatrix {
-    /// `cuts` are the row counts of the parts; each lies in a pack of its own, `lead` bytes from its start.
+    /// `cuts` are the row counts of the parts; they start `lead` bytes or more into their packs.
     pub fn new(
         rig: &KernelRig,
         dtype: Dtype,
@@ -70,27 +134,40 @@ impl DeviceMatrix {
         lead: usize,
         tile: u32,
     ) -> Self {
+        Self::spread(rig, dtype, columns, bytes, Spread { cuts, lead, gap: 0, tile })
+    }
+
+    pub fn spread(rig: &KernelRig, dtype: Dtype, columns: usize, bytes: &[u8], spread: Spread<'_>) -> Self {
         let row_bytes = dtype.row_bytes(columns as u64).unwrap() as usize;
-        let (mut weights, mut addresses, mut parts) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut row, mut tiles) = (0, 0);
-        for (pack, &rows) in (0u32..).zip(cuts) {
-            let mut segment = vec![0xAAu8; lead];
+        let mut segments = vec![Vec::new(); spread.cuts.len().min(2)];
+        let (mut parts, mut row, mut out_row, mut tiles) = (Vec::new(), 0, 0, 0);
+        for (i, &rows) in spread.cuts.iter().enumerate() {
+            let pack = i % segments.len();
+            let segment: &mut Vec<u8> = &mut segments[pack];
+            // ones are NaN in every float type, so that a stray read shows
+            let offset = (segment.len() + spread.lead).next_multiple_of(256);
+            segment.resize(offset, 0xFF);
             segment.extend_from_slice(&bytes[row * row_bytes..][..rows * row_bytes]);
-            let buffer = rig.upload("pack", &segment);
-            addresses.push(buffer.address());
-            weights.push(buffer);
             parts.push(PartArgs {
-                pack,
-                offset: lead as u32,
+                pack: pack as u32,
+                offset: offset as u32,
                 rows: rows as u32,
-                first_row: row as u32,
+                first_row: out_row as u32,
                 first_tile: tiles,
             });
-            tiles += (rows as u32).div_ceil(tile);
+            tiles += (rows as u32).div_ceil(spread.tile);
             row += rows;
+            out_row += rows + spread.gap;
         }
+        let weights: Vec<Buffer> = segments.iter().map(|segment| rig.upload("pack", segment)).collect();
+        let addresses: Vec<u64> = weights.iter().map(Buffer::address).collect();
         let (packs, table) = (rig.upload("packs", &addresses), rig.upload("parts", &parts));
-        Self { dtype, rows: row, columns, parts, tiles, packs, table, _weights: weights }
+        Self { dtype, rows: out_row - spread.gap, columns, parts, tiles, packs, table, _weights: weights }
+    }
+
+    /// The rows of the output that this matrix has, in the order of its own rows.
+    pub fn out_rows(&self) -> Vec<usize> {
+        self.parts.iter().flat_map(|part| part.first_row..part.first_row + part.rows).map(|row| row as usize).collect()
     }
 
     pub fn args(&self, x: &Buffer, y: &Buffer, tokens: usize) -> MatmulArgs {

@@ -1,1 +1,105 @@
-//! logits
+//! Logits: against transformers for tiny random models, against the CPU oracle for real ones.
+
+use symbiote_runtime::engine::{KvType, OpenOptions, SymbioteEngine};
+use symbiote_runtime::gpu::GpuOptions;
+use symbiote_runtime::pak::PakFile;
+use symbiote_tests::{fixtures, oracle, relative_error};
+
+/// What rounding keys and values to 11 bits may do to logits.
+const F16_CACHE: f64 = 5e-3;
+
+/// An engine under validation.
+fn open(pak: &std::path::Path, kv_type: KvType, batch: u32) -> SymbioteEngine {
+    let gpu = GpuOptions { validation: true, ..GpuOptions::default() };
+    let options = OpenOptions { gpu, kv_type, batch: Some(batch), ..OpenOptions::default() };
+    SymbioteEngine::open(pak, &options, &mut |_, _| {}).unwrap()
+}
+
+/// Logits after every token.
+fn logits(engine: &mut SymbioteEngine, tokens: &[u32]) -> Vec<Vec<f32>> {
+    let mut rows = Vec::new();
+    engine.truncate(0);
+    engine
+        .forward_from(tokens, 0, &mut |i, row| {
+            assert_eq!(i, rows.len(), "rows come in order");
+            rows.push(row.to_vec());
+        })
+        .unwrap();
+    assert_eq!(rows.len(), tokens.len());
+    rows
+}
+
+/// The largest relative error over all positions.
+fn worst(rows: &[Vec<f32>], expected: &[Vec<f64>]) -> f64 {
+    assert_eq!(rows.len(), expected.len());
+    let errors: Vec<f64> = rows.iter().zip(expected).map(|(a, b)| relative_error(a, b)).collect();
+    assert!(errors.iter().all(|e| e.is_finite()), "NaN among the logits");
+    errors.into_iter().fold(0.0, f64::max)
+}
+
+fn ids(value: &serde_json::Value) -> Vec<u32> {
+    value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
+}
+
+fn widen(row: &[f32]) -> Vec<f64> {
+    row.iter().map(|v| f64::from(*v)).collect()
+}
+
+/// Tiny random models that transformers saved: every rope scaling, f32, f16 and bf16, tied and not, sharded and not.
+#[test]
+fn tiny_llamas_equal_transformers() {
+    for name in ["tiny-llama", "tiny-llama-linear", "tiny-llama-dynamic", "tiny-llama-f16-yarn", "tiny-llama-bf16-tied"]
+    {
+        let pak = fixtures::pak(name);
+        let golden = fixtures::json(&format!("{name}/golden.json"));
+        let tokens = ids(&golden["tokens"]);
+        let vocab = golden["vocab"].as_u64().unwrap() as usize;
+        let expected: Vec<Vec<f64>> =
+            fixtures::f32s(&format!("{name}/golden.f32")).chunks_exact(vocab).map(widen).collect();
+        let mut engine = open(&pak, KvType::F32, 64);
+        let whole = worst(&logits(&mut engine, &tokens), &expected);
+        let halves = worst(&logits(&mut open(&pak, KvType::F16, 7), &tokens), &expected);
+        println!("{name}: relative error {whole:.1e}; keys and values in f16, batches of 7: {halves:.1e}");
+        assert!(whole < 1e-4, "{name}: {whole}");
+        assert!(halves < F16_CACHE, "{name}: {halves}");
+        assert_eq!(engine.gpu().validation_errors(), 0, "{:?}", engine.gpu().validation_messages());
+    }
+}
+
+/// The same weights in blocks: against transformers on the decoded weights, and against the CPU oracle at every position.
+#[test]
+fn quantised_tiny_llamas_equal_transformers_and_the_oracle() {
+    let tokens = ids(&fixtures::json("tiny-llama/golden.json")["tokens"]);
+    let about = fixtures::json("tiny-llama/gguf.json");
+    for kind in ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"] {
+        let file = format!("tiny-llama-{kind}.gguf");
+        let pak = fixtures::pak(&format!("tiny-llama/{file}"));
+        let rows = logits(&mut open(&pak, KvType::F32, 64), &tokens);
+        let expected = oracle::forward(PakFile::open(&pak).unwrap().archive(), &tokens);
+        let error = worst(&rows, &expected);
+        let last: Vec<f64> = about[&file]["last"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+        let last = relative_error(&rows[63], &last);
+        println!("{file}: oracle {error:.1e}, transformers {last:.1e}");
+        assert!(error < 1e-4 && last < 1e-4, "{file}: {error} {last}");
+    }
+}
+
+/// SmolLM2 against the CPU oracle over a 64-token prompt, as one batch and token by token.
+#[test]
+fn smollm2_equals_the_oracle() {
+    let pak = fixtures::smollm2();
+    let tokens = &ids(&fixtures::json("smollm2/llamacpp.json")["text_ids"])[..64];
+    let expected = oracle::forward(PakFile::open(&pak).unwrap().archive(), tokens);
+    let halves = worst(&logits(&mut open(&pak, KvType::F16, 64), tokens), &expected);
+    let mut engine = open(&pak, KvType::F32, 64);
+    let batch = worst(&logits(&mut engine, tokens), &expected);
+    engine.truncate(0);
+    let single: Vec<Vec<f32>> = tokens.iter().map(|t| engine.forward(&[*t]).unwrap()).collect();
+    let single = worst(&single, &expected);
+    println!(
+        "SmolLM2: relative error {batch:.1e} as one batch, {single:.1e} token by token, {halves:.1e} with f16 keys and values"
+    );
+    assert!(batch < 1e-4 && single < 1e-4, "{batch} {single}");
+    assert!(halves < F16_CACHE, "{halves}");
+    assert_eq!(engine.gpu().validation_errors(), 0, "{:?}", engine.gpu().validation_messages());
+}

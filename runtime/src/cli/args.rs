@@ -135,8 +135,8 @@ pub struct EngineArgs {
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
 
-    /// How keys and values are kept
-    #[arg(long, value_name = "TYPE", default_value = "f16")]
+    /// How keys and values are kept: exactly, or in half the memory
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub kv_type: KvArg,
 
     /// Most bytes of device memory, for all that is kept there [default: what is free]

@@ -11,6 +11,9 @@ use crate::gpu::{DeviceInfo, DeviceKind, KernelKey, Pipeline, ReloadReport, Shad
 /// Tokens that the wide variant of a matrix product takes at once.
 pub const WIDE: u32 = 8;
 
+/// Stretches of keys that are worth their merge.
+const MOST_STRETCHES: u32 = 64;
+
 /// The kernels of one model on one device.
 pub struct Kernels {
     cache: ShaderCache,
@@ -51,10 +54,16 @@ impl Kernels {
         (1..=most.min(pairs)).rev().find(|n| group.is_multiple_of(*n) || n.is_multiple_of(group)).unwrap_or(1)
     }
 
-    /// Keys a stretch of attention, where the keys of a pass over few tokens are shared out for more parallelism.
+    /// Keys a stretch of attention, where the keys of one token are shared out: else a GPU has a subgroup at work for every
+    /// key-value head and no more.
     pub fn attention_split(&self, keys: u32, tokens: u32) -> Option<u32> {
-        const STRETCH: u32 = 256;
-        (self.subgroups > 1 && tokens == 1 && keys > 2 * STRETCH).then_some(STRETCH)
+        let stretch = keys.div_ceil(MOST_STRETCHES).next_multiple_of(self.subgroup);
+        (self.subgroups > 1 && tokens == 1 && keys > 2 * stretch).then_some(stretch)
+    }
+
+    /// The most stretches that [`attention_split`](Self::attention_split) makes; 0 where it makes none.
+    pub fn attention_splits(&self) -> u32 {
+        if self.subgroups > 1 { MOST_STRETCHES } else { 0 }
     }
 
     /// Reads the weights of tokens.

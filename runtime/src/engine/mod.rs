@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `engine.rs` | [`SymbioteEngine`]: open, forward |
+//! | `symbiote_engine.rs` | [`SymbioteEngine`]: open, forward |
 //! | `generate.rs` | [`SymbioteEngine::generate`] |
 //! | `perplexity.rs` | [`SymbioteEngine::perplexity`] |
 //! | `forward.rs` | the forward pass, as one page |
@@ -17,7 +17,6 @@
 //! | `rope.rs`, `sampler.rs` | angles; the next token |
 //! | `options.rs`, `error.rs` | settings; [`EngineError`] |
 
-mod engine;
 mod error;
 mod forward;
 mod generate;
@@ -32,9 +31,9 @@ mod rope;
 mod sampler;
 mod shader_source;
 mod state;
+mod symbiote_engine;
 mod weights;
 
-pub use engine::{LoadProgress, SymbioteEngine};
 pub use error::EngineError;
 pub use generate::{Generation, Stop};
 pub use need::Need;
@@ -43,3 +42,4 @@ pub use perplexity::Perplexity;
 pub use profile::{KernelTime, Profile};
 pub use rope::Rope;
 pub use sampler::{Sampler, Sampling};
+pub use symbiote_engine::{LoadProgress, SymbioteEngine};

@@ -45,7 +45,7 @@ fn the_seed_decides_the_text() {
 
 #[test]
 fn smollm2_answers() {
-    let pak = fixtures::smollm2_pak();
+    let pak = fixtures::smollm2();
     let settings = ["--temp", "0", "-n", "8", "--ctx", "256"];
     let question = ["-p", "What is the capital of France? Answer in one sentence."];
     let args: Vec<&OsStr> =
@@ -81,7 +81,7 @@ fn devices_are_listed() {
 
 #[test]
 fn perplexity_as_json() {
-    let pak = fixtures::smollm2_pak();
+    let pak = fixtures::smollm2();
     let text = fixtures::bytes("perplexity.txt");
     let folder = tempfile::tempdir().unwrap();
     // a part of it, for time's sake

@@ -19,7 +19,7 @@ fn chat(pak: &Path, lines: &str, args: &[&str]) -> Done {
 
 #[test]
 fn lines_are_answered_until_the_input_ends() {
-    let pak = fixtures::smollm2_pak();
+    let pak = fixtures::smollm2();
     let settings = ["--temp", "0", "-n", "4", "--ctx", "256"];
     let talk = chat(&pak, "hello\n/new\n\nhello\nhello\n", &settings);
     assert_eq!(talk.code, Some(0), "{talk:?}");

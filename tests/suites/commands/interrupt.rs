@@ -14,7 +14,7 @@ use symbiote_tests::program::{RUN, command};
 /// A program in the middle of an answer that would take long.
 fn start(args: &[&str]) -> Child {
     let mut command = command(RUN, Path::new("."), args);
-    command.arg(fixtures::smollm2_pak()).args(["--ignore-stop", "--temp", "0", "-n", "3000", "--ctx", "4000"]);
+    command.arg(fixtures::smollm2()).args(["--ignore-stop", "--temp", "0", "-n", "3000", "--ctx", "4000"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 

@@ -52,7 +52,7 @@ fn the_smallest_cap_is_the_one_that_the_error_names() {
 
 #[test]
 fn a_cap_just_large_enough_is_kept() {
-    for pak in [fixtures::pak("tiny-llama"), fixtures::smollm2_pak()] {
+    for pak in [fixtures::pak("tiny-llama"), fixtures::smollm2()] {
         let cap = need(&pak).bytes();
         let mut engine = open(&pak, cap).unwrap();
         let ids: Vec<u32> = (0..33).collect();
@@ -65,7 +65,7 @@ fn a_cap_just_large_enough_is_kept() {
 
 #[test]
 fn the_program_names_a_size_that_will_do() {
-    let pak = fixtures::smollm2_pak();
+    let pak = fixtures::smollm2();
     let run = |vram: &str| -> Vec<String> {
         let args = ["--ctx", "512", "--batch", "64", "--raw", "-p", "hi", "-n", "1", "--vram", vram];
         [pak.to_str().unwrap()].into_iter().chain(args).map(str::to_owned).collect()

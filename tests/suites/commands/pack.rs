@@ -117,7 +117,7 @@ fn every_gguf_comes_back_bit_for_bit() {
 
 #[test]
 fn smollm2_comes_back_bit_for_bit() {
-    gguf_comes_back(&fixtures::smollm2(), Some(272));
+    gguf_comes_back(&fixtures::smollm2_gguf(), Some(272));
 }
 
 /// The same source gives the same archive, and none but the asked-for file appears.

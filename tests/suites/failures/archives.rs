@@ -40,7 +40,7 @@ fn damaged_archives() {
         ("index.pak", |b| flip(b, 50), &["the index is corrupt", again]),
         (
             "newer.pak",
-            newer,
+            |b| newer(b),
             &["format version 2", "reads version 1", "convert the model again, or update the program"],
         ),
     ];
@@ -63,7 +63,7 @@ fn flip(bytes: &mut [u8], from_end: usize) {
     bytes[at] ^= 1;
 }
 
-fn newer(bytes: &mut Vec<u8>) {
+fn newer(bytes: &mut [u8]) {
     bytes[8..12].copy_from_slice(&2u32.to_le_bytes());
     let hash = Sha256::of(&bytes[..HASH.start]);
     bytes[HASH].copy_from_slice(&hash);

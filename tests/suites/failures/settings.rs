@@ -82,7 +82,7 @@ fn contexts_and_prompts() {
         refused(RUN, bench.folder(), [&["tiny.pak"], args].concat(), expected);
     }
     // SmolLM2 puts no token before a text, so that nothing is left of this one
-    let smollm2 = fixtures::smollm2_pak();
+    let smollm2 = fixtures::smollm2();
     let args = [smollm2.as_os_str(), "--raw".as_ref(), "--prompt-file".as_ref(), "empty".as_ref()];
     refused(RUN, bench.folder(), args, &["gguf.pak: the prompt is empty"]);
     let perplexity: [(&[&str], &[&str]); 5] = [

@@ -68,7 +68,7 @@ impl SymbioteEngine {
         let kernels = Kernels::new(cache, gpu.info());
         let mut weights = Weights::new(pak.archive(), kernels.tile_rows())?;
         let rope = Rope::new(&config, context, &weights.rope_factors);
-        let splits = kernels.attention_split(context, 1).map_or(0, |split| context.div_ceil(split));
+        let splits = kernels.attention_splits();
         let sizes = Activations::sizes(&config, batch, splits);
         let layers = (0..config.layer_count).map(|_| KvCache::layer_bytes(&config, context, options.kv_type));
         let need = Need::new(&gpu, pak.archive().index(), &mut weights, &sizes, layers);

@@ -1,0 +1,67 @@
+//! Rows of the embedding by token.
+
+use symbiote_format::{Dtype, dequant::dequantize};
+use symbiote_shaders::EmbedArgs;
+use symbiote_tests::blocks::Random;
+use symbiote_tests::kernel_rig::{DeviceMatrix, KernelRig, Spread};
+
+use super::expected::{Expected, Worst};
+
+/// Rows of the parts.
+const CUTS: &[usize] = &[7, 1, 30, 2, 1];
+/// Rows with every kind of block, the ends of parts among them, some more than once.
+const TOKENS: &[u32] = &[0, 6, 7, 8, 37, 38, 39, 40, 6, 19, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 40];
+/// Invocations of a workgroup.
+const LOCALS: &[u32] = &[64, 128];
+
+fn widths(dtype: Dtype) -> &'static [usize] {
+    match dtype.block_len() {
+        1 => &[1, 7, 8, 100, 333, 576],
+        32 => &[32, 64, 576],
+        _ => &[256, 1536],
+    }
+}
+
+/// No weight is rounded more than once from its exact value, here or there, so that they agree to the last bit.
+#[test]
+fn every_stored_type() {
+    let rig = KernelRig::open();
+    let tokens = rig.upload("tokens", TOKENS);
+    for dtype in Dtype::ALL {
+        let mut worst = Worst::new(format!("embed_{dtype}"));
+        let mut random = Random::new(u64::from(dtype.code()));
+        for &columns in widths(dtype) {
+            let rows = CUTS.iter().sum();
+            let bytes = random.extreme_rows(dtype, rows, columns);
+            let mut w = vec![0.0; rows * columns];
+            dequantize(dtype, &bytes, &mut w);
+            let spread = Spread { cuts: CUTS, lead: 256, gap: 0, tile: 1 };
+            let matrix = DeviceMatrix::spread(&rig, dtype, columns, &bytes, spread);
+            let x_stride = columns.next_multiple_of(4) + 4;
+            let mut expected = Expected::untouched((TOKENS.len() + 1) * x_stride);
+            for (t, token) in TOKENS.iter().enumerate() {
+                for (k, value) in w[*token as usize * columns..][..columns].iter().enumerate() {
+                    expected.set(t * x_stride + k, (*value).into(), 0.0);
+                }
+            }
+            for &local in LOCALS {
+                let x = rig.poisoned("x", (TOKENS.len() + 1) * x_stride);
+                let args = EmbedArgs {
+                    packs: matrix.packs.address(),
+                    parts: matrix.table.address(),
+                    tokens: tokens.address(),
+                    x: x.address(),
+                    part_count: matrix.parts.len() as u32,
+                    columns: columns as u32,
+                    x_stride: x_stride as u32,
+                    pad: 0,
+                };
+                let kernel = rig.kernel(&format!("embed_{dtype}"), &[local], None);
+                rig.run(&kernel, &args, [TOKENS.len() as u32, 1, 1]);
+                worst.check(&format!("columns {columns} local {local}"), &rig.elements(&x), &expected);
+            }
+        }
+        worst.report();
+    }
+    rig.finish();
+}

@@ -1,0 +1,18 @@
+//! Every kernel against plain arithmetic in f64, under Vulkan validation. Outputs are poisoned first, so that what a kernel
+//! leaves unwritten shows, and what it writes beyond its rows too.
+//!
+//! | file | what |
+//! |---|---|
+//! | `expected` | what an output must hold, and the worst error of a kernel |
+//! | `matmul`, `embed` | every stored type, over parts in several packs |
+//! | `rmsnorm`, `rope`, `attention`, `swiglu` | the rest of a layer |
+//!
+//! A kernel that relies on the size of a subgroup runs with every size of the device. Nothing else depends on the device.
+
+mod attention;
+mod embed;
+mod expected;
+mod matmul;
+mod rmsnorm;
+mod rope;
+mod swiglu;
