@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 mod archive;
+mod byte_size;
 pub mod dequant;
 mod dtype;
 mod error;
@@ -20,6 +21,7 @@ mod role;
 mod validate;
 
 pub use archive::Archive;
+pub use byte_size::{ByteSize, ByteSizeError};
 pub use dtype::Dtype;
 pub use error::FormatError;
 pub use hash::{Sha256, hex};

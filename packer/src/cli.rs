@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use symbiote_packer::parse_size;
+use symbiote_format::ByteSize;
 
 /// Compiles models into .pak archives, and takes archives apart again.
 #[derive(Debug, Parser)]
@@ -42,8 +42,8 @@ pub(crate) struct Convert {
     #[arg(short, long, value_name = "OUT.pak")]
     pub output: Option<PathBuf>,
     /// Size near which packs, the units that move between disk, RAM and VRAM, are cut.
-    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_size)]
-    pub pack_size: u64,
+    #[arg(long, value_name = "SIZE", default_value = "16MiB")]
+    pub pack_size: ByteSize,
     /// Replace an existing output.
     #[arg(long)]
     pub force: bool,

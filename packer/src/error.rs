@@ -4,11 +4,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use symbiote_format::FormatError;
+use symbiote_format::{ByteSize, FormatError};
 
 use crate::architecture::ArchitectureError;
 use crate::planner::PlanError;
-use crate::size::format_size;
 use crate::source::gguf::GgufError;
 use crate::source::safetensors::SafetensorsError;
 
@@ -86,7 +85,7 @@ pub enum Problem {
     #[error("no output name can be made from this: name one with -o")]
     OutputUnnamed,
     /// Too little room on the output's disk.
-    #[error("the disk has {} free and the file takes {}: make room or choose another place with -o", format_size(*.free), format_size(*.needed))]
+    #[error("the disk has {} free and the file takes {}: make room or choose another place with -o", ByteSize(*.free), ByteSize(*.needed))]
     DiskFull {
         /// Bytes needed.
         needed: u64,

@@ -7,8 +7,9 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use symbiote_format::ByteSize;
 use symbiote_packer::{
-    ConvertOptions, Error, Problem, convert, default_output, extract, format_size, inspect_json, inspect_text, verify,
+    ConvertOptions, Error, Problem, convert, default_output, extract, inspect_json, inspect_text, verify,
 };
 
 use cli::{Cli, Command};
@@ -40,10 +41,10 @@ fn run(command: Command, terminal: &Terminal) -> Result<String, Error> {
                 Some(output) => output,
                 None => default_output(&args.input)?,
             };
-            let options = ConvertOptions { pack_size: args.pack_size, force: args.force };
+            let options = ConvertOptions { pack_size: args.pack_size.0, force: args.force };
             let r = convert(&args.input, &output, &options, terminal)?;
             let tokenizer = if r.has_tokenizer { "" } else { ", no tokenizer" };
-            let size = format_size(r.file_len);
+            let size = ByteSize(r.file_len);
             let (path, architecture, tensors, packs) = (output.display(), r.architecture, r.tensors, r.packs);
             Ok(format!("{path}: {architecture}, {tensors} tensors in {packs} packs, {size}{tokenizer}\n"))
         }
@@ -51,11 +52,11 @@ fn run(command: Command, terminal: &Terminal) -> Result<String, Error> {
         Command::Inspect(args) => inspect_text(&args.archive),
         Command::Verify(args) => {
             let r = verify(&args.archive, terminal)?;
-            Ok(format!("{}: {} packs, {}, all intact\n", args.archive.display(), r.packs, format_size(r.bytes)))
+            Ok(format!("{}: {} packs, {}, all intact\n", args.archive.display(), r.packs, ByteSize(r.bytes)))
         }
         Command::Extract(args) => {
             let r = extract(&args.archive, &args.output, args.force, terminal)?;
-            Ok(format!("{}: {} tensors, {}\n", args.output.display(), r.tensors, format_size(r.file_len)))
+            Ok(format!("{}: {} tensors, {}\n", args.output.display(), r.tensors, ByteSize(r.file_len)))
         }
     }
 }

@@ -6,10 +6,8 @@ use std::path::Path;
 
 use symbiote_format::archived::ArchivedTokenizer;
 use symbiote_format::{
-    Archive, ArchivedWeightPack, Codec, Dtype, NO_ID, PackRole, RopeLayout, TokenizerKind, VERSION, hex,
+    Archive, ArchivedWeightPack, ByteSize, Codec, Dtype, NO_ID, PackRole, RopeLayout, TokenizerKind, VERSION, hex,
 };
-
-use crate::size::format_size;
 
 pub(super) fn text(archive: &Archive, path: &Path) -> String {
     let mut out = String::new();
@@ -26,7 +24,7 @@ fn write_all(out: &mut String, archive: &Archive, path: &Path) -> std::fmt::Resu
         "{}: {}, {}, format version {VERSION}",
         line(&name),
         line(&index.architecture),
-        format_size(archive.file_len())
+        ByteSize(archive.file_len())
     )?;
     config(out, archive)?;
     match index.tokenizer.as_ref() {
@@ -37,7 +35,7 @@ fn write_all(out: &mut String, archive: &Archive, path: &Path) -> std::fmt::Resu
     roles(out, archive)?;
     writeln!(out)?;
     for source in index.provenance.sources.iter() {
-        let (name, len) = (line(&source.name), format_size(source.len.to_native()));
+        let (name, len) = (line(&source.name), ByteSize(source.len.to_native()));
         writeln!(out, "  source      {name}, {len}, SHA-256 {}", hex(&source.sha256))?;
     }
     let provenance = &index.provenance;
@@ -79,7 +77,7 @@ fn tokenizer(out: &mut String, t: &ArchivedTokenizer) -> std::fmt::Result {
     }
     match t.json.len() {
         0 => write!(out, ", {} tokens, {} merges", t.tokens.len(), t.merges.len())?,
-        len => write!(out, ", {}", format_size(len as u64))?,
+        len => write!(out, ", {}", ByteSize(len as u64))?,
     }
     for (name, id) in [("bos", &t.bos), ("eos", &t.eos)] {
         match id.to_native() {
@@ -121,7 +119,7 @@ fn role_line(out: &mut String, archive: &Archive, name: &str, packs: &[&Archived
     }
     let join = |set: BTreeSet<&str>| set.into_iter().collect::<Vec<_>>().join(" ");
     let lens = || packs.iter().map(|p| p.len.to_native());
-    let (bytes, largest) = (format_size(lens().sum()), format_size(lens().max().unwrap_or(0)));
+    let (bytes, largest) = (ByteSize(lens().sum()), ByteSize(lens().max().unwrap_or(0)));
     writeln!(out, "  {name:<18}{:>6}{bytes:>12}{largest:>12}  {:<18}{}", packs.len(), join(dtypes), join(codecs))
 }
 

@@ -27,7 +27,7 @@ pub struct OpenOptions {
 /// The context of an engine whose options name none, where the model has a longer one.
 pub const DEFAULT_CONTEXT: u32 = 4096;
 /// The batch of an engine whose options name none.
-pub const DEFAULT_BATCH: u32 = 256;
+pub const DEFAULT_BATCH: u32 = 512;
 
 /// How keys and values are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

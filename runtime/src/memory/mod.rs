@@ -7,20 +7,18 @@
 //! | `defragment.rs` | [`Move`]: a plan that closes the holes |
 //! | `account.rs` | [`Account`] and [`LeakReport`]: who holds how much |
 //! | `budget.rs` | [`Budget`]: a hard cap |
-//! | `byte_size.rs` | [`ByteSize`]: sizes as people write them |
 
 mod account;
 mod allocator;
 mod budget;
-mod byte_size;
 mod defragment;
 mod tree;
 
 pub use account::{Account, Holder, LeakReport};
 pub use allocator::{AllocError, FractalMemoryAllocator, NODE, Range};
 pub use budget::{Budget, OverBudget};
-pub use byte_size::{ByteSize, ByteSizeError};
 pub use defragment::Move;
+pub use symbiote_format::{ByteSize, ByteSizeError};
 
 #[cfg(test)]
 mod oracle;
