@@ -13,10 +13,11 @@ pub struct KernelRig {
 }
 
 impl KernelRig {
-    /// The NaN that outputs are filled with before a kernel runs, to catch what it leaves unwritten.
-    pub const POISON: u32 = 0x7FC0_DEAD;
-    /// The same for f16, twice: both halves are that NaN.
-    pub const POISON_F16: u32 = 0x7EAD_7EAD;
+    /// The NaN that outputs are filled with before a kernel runs, and the padding of inputs. It is a signalling one, so that
+    /// arithmetic on it gives another: what stays as it was has not been written.
+    pub const POISON: u32 = 0x7F80_DEAD;
+    /// The same for f16, twice: both halves are such a NaN.
+    pub const POISON_F16: u32 = 0x7CAD_7CAD;
 
     /// The best device of this machine, under validation.
     pub fn open() -> Self {

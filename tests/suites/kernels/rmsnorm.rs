@@ -42,13 +42,13 @@ fn check(rig: &KernelRig, dtype: Dtype, (subgroup, subgroups): (u32, u32), worst
     let kernel = rig.kernel("rmsnorm", &constants, Some(subgroup));
     let mut random = Random::new(3);
     for width in WIDTHS {
-        // the weight is the last of three vectors that lie in two packs
-        let bytes = random.rows(dtype, 3, width);
+        // the weight is the last of four vectors that lie in two packs
+        let bytes = random.rows(dtype, 4, width);
         let vectors =
-            DeviceMatrix::spread(rig, dtype, width, &bytes, Spread { cuts: &[1; 3], lead: 256, gap: 0, tile: 1 });
-        let mut w = vec![0.0; 3 * width];
+            DeviceMatrix::spread(rig, dtype, width, &bytes, Spread { cuts: &[1; 4], lead: 256, gap: 0, tile: 1 });
+        let mut w = vec![0.0; 4 * width];
         dequantize(dtype, &bytes, &mut w);
-        let (w, part) = (&w[2 * width..], vectors.parts[2]);
+        let (w, part) = (&w[3 * width..], vectors.parts[3]);
 
         let x: Vec<f32> =
             MAGNITUDES.iter().flat_map(|m| random.normals(width).into_iter().map(move |x| x * m)).collect();
