@@ -7,6 +7,7 @@
 
 layout(constant_id = 1) const uint TOKENS = 1;  // tokens a workgroup
 layout(constant_id = 2) const uint ROWS = 1;    // rows a subgroup
+layout(constant_id = 3) const bool TOUCH = false;  // ask for the subgroup's weights before computing on them
 
 layout(push_constant) uniform Args {
   U64s packs;      // pack table
@@ -28,6 +29,15 @@ void write(uint t, uint r, float v) {
   }
 }
 
+// Reads a word of every cache line of `bytes` bytes at `first`. A CPU then waits for many lines at once, where the sums below would
+// have it wait for a few at a time: they read ROWS rows side by side, which no hardware prefetcher follows.
+uint touch(uint64_t first, uint bytes) {
+  const uint64_t aligned = first & ~uint64_t(63);
+  uint seen = 0;
+  for (uint at = 64 * gl_SubgroupInvocationID; at < bytes; at += 64 * gl_SubgroupSize) seen |= U32s(aligned + at).at[0];
+  return seen;
+}
+
 void main() {
   const uint tile = gl_WorkGroupID.x;
   const Part part = find_part(a.parts, a.part_count, tile);
@@ -37,6 +47,9 @@ void main() {
   const uint64_t w = a.packs.at[part.pack] + part.offset;
   F32x4s x = F32x4s(a.x + uint64_t(first) * a.x_stride * 4);
   const uint stride = a.x_stride / 4;
+
+  uint seen = 0;
+  if (TOUCH && row0 < part.rows) seen = touch(w + uint64_t(row0) * row_bytes, min(ROWS, part.rows - row0) * row_bytes);
 
   uint64_t rows[ROWS];
   float sum[ROWS][TOKENS];
@@ -73,7 +86,8 @@ void main() {
 #endif
   [[unroll]] for (uint r = 0; r < ROWS; r++) {
     [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-      const float v = subgroupAdd(sum[r][t]);
+      float v = subgroupAdd(sum[r][t]);
+      if (TOUCH && a.tokens == 0) v += float(seen);  // never, but the compiler does not know
       if (subgroupElect() && row0 + r < part.rows) write(first + t, part.first_row + row0 + r, v);
     }
   }

@@ -27,7 +27,8 @@ fn main() {
         let m = DeviceMatrix::new(&rig, dtype, columns, &bytes, &[rows], 0, tile);
         let x = rig.upload("x", &random.normals(tokens.next_multiple_of(wide) * columns));
         let y = rig.poisoned("y", tokens.next_multiple_of(wide) * rows);
-        let constants = [local as u32, wide as u32, per as u32];
+        let touch = u32::from(std::env::var_os("TOUCH").is_some());
+        let constants = [local as u32, wide as u32, per as u32, touch];
         let kernel = rig.kernel(&format!("matmul_{}", a[0]), &constants, Some(subgroup));
         let args = m.args(&x, &y, tokens);
         let groups = [m.tiles, tokens.div_ceil(wide) as u32, 1];

@@ -74,7 +74,7 @@ impl Kernels {
     /// `y = W x`, for one token or for [`WIDE`].
     pub fn matmul(&self, dtype: Dtype, wide: bool) -> Result<Arc<Pipeline>, EngineError> {
         let local = self.subgroup * self.subgroups;
-        let constants = vec![local, if wide { WIDE } else { 1 }, self.rows];
+        let constants = vec![local, if wide { WIDE } else { 1 }, self.rows, (self.subgroups == 1).into()];
         self.get(format!("matmul_{}", dtype.name()), constants, Some(self.subgroup))
     }
 
