@@ -9,6 +9,7 @@ layout(constant_id = 2) const uint HEAD_DIM = 64;   // a multiple of 4
 layout(constant_id = 3) const uint QUERIES = 1;
 layout(constant_id = 4) const uint SUBGROUP = 32;   // size of a subgroup
 layout(constant_id = 5) const bool PARTIAL = false; // leave [splits][pairs][HEAD_DIM + 2] for attention_merge
+layout(constant_id = 6) const bool SHARE_Q = false; // lanes hold q and give it to each other: for CPUs, where a load is made lane by lane
 
 layout(push_constant) uniform Args {
   uint64_t q;         // [tokens][q_stride] f32, heads in front
@@ -39,13 +40,17 @@ void main() {
   uint q_at[QUERIES], limit[QUERIES];  // where the query lies, in vec4; keys it sees
   float best[QUERIES], total[QUERIES];
   vec4 sum[QUERIES][OWN];
+  vec4 q[QUERIES][OWN];  // quad lane + SUBGROUP * o of the query
   [[unroll]] for (uint i = 0; i < QUERIES; i++) {
     const uint pair = min(pair0 + i, pairs - 1), t = pair / group;
     q_at[i] = (t * a.q_stride + (gl_WorkGroupID.x * group + pair % group) * HEAD_DIM) / 4;
     limit[i] = a.position + t + 1;
     best[i] = NONE;
     total[i] = 0.0;
-    [[unroll]] for (uint o = 0; o < OWN; o++) sum[i][o] = vec4(0.0);
+    [[unroll]] for (uint o = 0; o < OWN; o++) {
+      sum[i][o] = vec4(0.0);
+      if (SHARE_Q) q[i][o] = F32x4s(a.q).at[q_at[i] + min(lane + o * SUBGROUP, QUADS - 1)];
+    }
   }
   const uint begin = gl_WorkGroupID.z * a.split;
   const uint end = min(begin + a.split, limit[QUERIES - 1]);  // pairs ascend, so the last sees most
@@ -55,9 +60,18 @@ void main() {
     const uint64_t key = head_base + uint64_t(min(j, end - 1)) * HEAD_DIM;
     float score[QUERIES];
     [[unroll]] for (uint i = 0; i < QUERIES; i++) score[i] = 0.0;
-    for (uint d = 0; d < QUADS; d++) {
-      const vec4 kd = kv_load(a.k, key + 4 * d);
-      [[unroll]] for (uint i = 0; i < QUERIES; i++) score[i] += dot(kd, F32x4s(a.q).at[q_at[i] + d]);
+    if (SHARE_Q) {
+      [[unroll]] for (uint d = 0; d < QUADS; d++) {
+        const vec4 kd = kv_load(a.k, key + 4 * d);
+        [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+          score[i] += dot(kd, subgroupBroadcast(q[i][d / SUBGROUP], d % SUBGROUP));
+        }
+      }
+    } else {
+      for (uint d = 0; d < QUADS; d++) {
+        const vec4 kd = kv_load(a.k, key + 4 * d);
+        [[unroll]] for (uint i = 0; i < QUERIES; i++) score[i] += dot(kd, F32x4s(a.q).at[q_at[i] + d]);
+      }
     }
     float p[QUERIES];
     [[unroll]] for (uint i = 0; i < QUERIES; i++) {

@@ -101,7 +101,7 @@ impl Kernels {
         partial: bool,
     ) -> Result<Arc<Pipeline>, EngineError> {
         let s = self.subgroup;
-        let constants = vec![s, kv.bytes(), config.head_dim, queries, s, partial.into()];
+        let constants = vec![s, kv.bytes(), config.head_dim, queries, s, partial.into(), (self.subgroups == 1).into()];
         self.get("attention", constants, Some(s))
     }
 

@@ -163,8 +163,8 @@ fn cache(rig: &KernelRig, s: &Shape, values: &[f32], keys: usize) -> Buffer {
 }
 
 /// Attends to `keys` keys, and compares.
-fn check(rig: &KernelRig, s: &Shape, keys: usize, subgroup: u32, worst: &mut Worst) {
-    let case = format!("keys {keys} subgroup {subgroup}");
+fn check(rig: &KernelRig, s: &Shape, keys: usize, subgroup: u32, share_q: bool, worst: &mut Worst) {
+    let case = format!("keys {keys} subgroup {subgroup}, q shared: {share_q}");
     let problem = s.problem(keys);
     let (heads, d, tokens) = (s.heads(), s.head_dim, s.tokens);
     let width = heads * d;
@@ -195,7 +195,8 @@ fn check(rig: &KernelRig, s: &Shape, keys: usize, subgroup: u32, worst: &mut Wor
     if s.split.is_some() {
         args.y_stride = u32::MAX; // not for partial results
     }
-    let constants = [subgroup, s.kv_bytes as u32, d as u32, s.queries, subgroup, s.split.is_some().into()];
+    let (partial_result, share_q) = (s.split.is_some().into(), share_q.into());
+    let constants = [subgroup, s.kv_bytes as u32, d as u32, s.queries, subgroup, partial_result, share_q];
     let kernel = rig.kernel("attention", &constants, Some(subgroup));
     let pairs = (tokens * s.group) as u32;
     rig.run(&kernel, &args, [s.kv_heads as u32, pairs.div_ceil(s.queries), splits as u32]);
@@ -237,7 +238,9 @@ fn every_head_size_and_group() {
             let mut counts = vec![s.tokens, lanes - 1, lanes, lanes + 1, 100, 700];
             counts.retain(|keys| *keys >= s.tokens);
             for keys in counts {
-                check(&rig, s, keys, subgroup, &mut worst);
+                for share_q in [false, true] {
+                    check(&rig, s, keys, subgroup, share_q, &mut worst);
+                }
             }
         }
         worst.report();
