@@ -82,10 +82,8 @@ impl fmt::Display for ByteSize {
             }
             (divisor, unit) = (divisor * 1024, name);
         }
-        if self.0.is_multiple_of(divisor) {
-            return write!(f, "{} {unit}", self.0 / divisor);
-        }
-        write!(f, "{:.1} {unit}", self.0 as f64 / divisor as f64)
+        let decimals = if self.0.is_multiple_of(divisor) { 0 } else { 1 };
+        f.pad(&format!("{:.decimals$} {unit}", self.0 as f64 / divisor as f64))
     }
 }
 
@@ -94,6 +92,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn tables_line_up() {
+        assert_eq!(format!("{:>10}|{:<9}|", ByteSize(1536), ByteSize(1 << 30)), "   1.5 KiB|1 GiB    |");
+    }
 
     fn bytes(text: &str) -> u64 {
         text.parse::<ByteSize>().unwrap().0
