@@ -98,8 +98,8 @@ impl SymbioteEngine {
             if tokens.len() >= options.max_tokens as usize {
                 break Stop::MaxTokens;
             }
-            let recent: Vec<u32> = prompt.iter().chain(&tokens).copied().collect();
-            let token = sampler.sample(&logits, &recent);
+            // the sequence is the prompt and all tokens so far
+            let token = sampler.sample(&logits, self.sequence());
             if !options.ignore_stop && tokenizer.is_stop(token) {
                 break Stop::EndOfAnswer;
             }

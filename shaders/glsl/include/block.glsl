@@ -11,12 +11,12 @@ uint word_at(uint64_t block, uint at) {
   U16s p = U16s(block + at);
   return uint(p.at[0]) | uint(p.at[1]) << 16;
 }
-vec4 low_nibbles(uint w) { return vec4(ivec4(w, w >> 8, w >> 16, w >> 24) & 15); }
-vec4 high_nibbles(uint w) { return vec4(ivec4(w >> 4, w >> 12, w >> 20, w >> 28) & 15); }
+ivec4 low_nibbles_i(uint w) { return ivec4(w, w >> 8, w >> 16, w >> 24) & 15; }
+ivec4 high_nibbles_i(uint w) { return low_nibbles_i(w >> 4); }
+vec4 low_nibbles(uint w) { return vec4(low_nibbles_i(w)); }
+vec4 high_nibbles(uint w) { return vec4(high_nibbles_i(w)); }
 // Four nibbles with a fifth bit each; bit i of `high` belongs to nibble i.
 vec4 with_fifth(ivec4 nibbles, uint high) { return vec4(nibbles | ivec4(high << 4, high << 3, high << 2, high << 1) & 16); }
-ivec4 low_nibbles_i(uint w) { return ivec4(w, w >> 8, w >> 16, w >> 24) & 15; }
-ivec4 high_nibbles_i(uint w) { return ivec4(w >> 4, w >> 12, w >> 20, w >> 28) & 15; }
 
 #if defined(DTYPE_F32)
 const uint BLOCK = 32, BLOCK_BYTES = 128, GROUPS = 1, UNITS = 4;
