@@ -7,6 +7,7 @@
 
 mod archive;
 mod byte_size;
+pub mod codec;
 pub mod dequant;
 mod dtype;
 mod error;

@@ -91,6 +91,18 @@ code_table! {
     Codec: u8 {
         /// As the source stored them, row after row.
         Raw = 0 "raw",
+        /// 12 bits a weight: sign, 4-bit exponent code, mantissa; exceptions apart. Computed on as it is.
+        P12 = 1 "p12",
+        /// 11 bits a weight: as p12, with a 3-bit exponent code.
+        P11 = 2 "p11",
+        /// Byte planes under zstd. Decoded before use.
+        Zstd = 3 "zstd",
+        /// zfp in its reversible mode. Decoded before use.
+        Zfp = 4 "zfp",
+        /// F32 values that are exact in f16, as f16; exceptions apart. Computed on as it is.
+        F16 = 5 "f16",
+        /// F32 values that are exact in bf16, as bf16; exceptions apart. Computed on as it is.
+        Bf16 = 6 "bf16",
     }
 }
 
