@@ -64,6 +64,26 @@ pub struct MatmulArgs {
     pub y_stride: u32,
     /// 1: added to y; 0: y is replaced.
     pub add: u32,
+    /// `matmul_matrix.comp` only: what `split.comp` has made of x.
+    pub halves: u64,
+}
+
+/// `split.comp`: groups (coded columns / 4 rounded up to 32 / local size, 8, 1).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct SplitArgs {
+    /// `[tokens][x_stride]` f32.
+    pub x: u64,
+    /// `[coded columns / 128][8][16][16]` f16, written.
+    pub halves: u64,
+    /// Columns that are coded, a multiple of 32.
+    pub coded: u32,
+    /// Tokens, at most 8.
+    pub tokens: u32,
+    /// f32 a row of x; a multiple of 4.
+    pub x_stride: u32,
+    /// Unused.
+    pub pad: u32,
 }
 
 /// `rmsnorm.comp`: groups (tokens, 1, 1).

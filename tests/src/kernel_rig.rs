@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use half::f16;
-use symbiote_format::Dtype;
+use symbiote_format::{Codec, Dtype, codec::Shape};
 use symbiote_runtime::gpu::{Buffer, Gpu, GpuOptions, Memory, Pipeline, PipelineInfo};
-use symbiote_shaders::{MatmulArgs, PartArgs};
+use symbiote_shaders::{MatmulArgs, PartArgs, SplitArgs};
 
 /// A device with validation on, or not where figures are taken.
 pub struct KernelRig {
@@ -18,6 +18,21 @@ impl KernelRig {
     pub const POISON: u32 = 0x7F80_DEAD;
     /// The same for f16, twice: both halves are such a NaN.
     pub const POISON_F16: u32 = 0x7CAD_7CAD;
+
+    /// The best device of this machine, without validation: its layer switches off what is newer than itself.
+    pub fn open_unchecked() -> Self {
+        Self { gpu: Gpu::open(&GpuOptions::default()).unwrap() }
+    }
+
+    /// x for the matrix kernels: the arguments are completed with what is returned.
+    pub fn split(&self, args: &mut MatmulArgs) -> Buffer {
+        let coded = args.columns & !31;
+        let halves = self.poisoned("halves", (coded.div_ceil(128) * 1024).max(1) as usize);
+        args.halves = halves.address();
+        let split = self.kernel("split", &[64], None);
+        self.run(&split, &split_args(args), split_groups(args, 64));
+        halves
+    }
 
     /// The best device of this machine, under validation.
     pub fn open() -> Self {
@@ -96,17 +111,32 @@ impl KernelRig {
     }
 }
 
+/// How `split` is asked for the x of a product.
+pub fn split_args(args: &MatmulArgs) -> SplitArgs {
+    let (coded, tokens, x_stride) = (args.columns & !31, args.tokens, args.x_stride);
+    SplitArgs { x: args.x, halves: args.halves, coded, tokens, x_stride, pad: 0 }
+}
+
+/// Workgroups of `local` invocations for [`split_args`].
+pub fn split_groups(args: &MatmulArgs, local: u32) -> [u32; 3] {
+    [((args.columns & !31).div_ceil(128) * 32).div_ceil(local), 8, 1]
+}
+
 /// How the rows of a matrix lie on the device.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Spread<'a> {
+    /// How they are coded.
+    pub codec: Codec,
     /// Rows of the parts, which take turns over two packs.
     pub cuts: &'a [usize],
     /// Bytes in front of a part, at the least; what follows is a multiple of 256 in any case.
     pub lead: usize,
     /// Rows of the output between those of two parts, as where another product of the operation writes them.
     pub gap: usize,
-    /// Rows of a workgroup.
+    /// Rows of a tile.
     pub tile: u32,
+    /// Workgroups that share a tile.
+    pub groups: u32,
 }
 
 /// A matrix on the device, cut into parts over several packs, ready to be multiplied.
@@ -121,7 +151,7 @@ pub struct DeviceMatrix {
     pub packs: Buffer,
     /// The parts, as kernels read them.
     pub table: Buffer,
-    _weights: Vec<Buffer>,
+    weights: Vec<Buffer>,
 }
 
 impl DeviceMatrix {
@@ -135,7 +165,7 @@ impl DeviceMatrix {
         lead: usize,
         tile: u32,
     ) -> Self {
-        Self::spread(rig, dtype, columns, bytes, Spread { cuts, lead, gap: 0, tile })
+        Self::spread(rig, dtype, columns, bytes, Spread { codec: Codec::Raw, cuts, lead, gap: 0, tile, groups: 1 })
     }
 
     pub fn spread(rig: &KernelRig, dtype: Dtype, columns: usize, bytes: &[u8], spread: Spread<'_>) -> Self {
@@ -148,7 +178,8 @@ impl DeviceMatrix {
             // ones are NaN in every float type, so that a stray read shows
             let offset = (segment.len() + spread.lead).next_multiple_of(256);
             segment.resize(offset, 0xFF);
-            segment.extend_from_slice(&bytes[row * row_bytes..][..rows * row_bytes]);
+            let shape = Shape { dtype, rows: rows as u32, columns: columns as u32 };
+            spread.codec.encode(shape, &bytes[row * row_bytes..][..rows * row_bytes], segment).unwrap();
             parts.push(PartArgs {
                 pack: pack as u32,
                 offset: offset as u32,
@@ -156,14 +187,14 @@ impl DeviceMatrix {
                 first_row: out_row as u32,
                 first_tile: tiles,
             });
-            tiles += (rows as u32).div_ceil(spread.tile);
+            tiles += (rows as u32).div_ceil(spread.tile) * spread.groups;
             row += rows;
             out_row += rows + spread.gap;
         }
         let weights: Vec<Buffer> = segments.iter().map(|segment| rig.upload("pack", segment)).collect();
         let addresses: Vec<u64> = weights.iter().map(Buffer::address).collect();
         let (packs, table) = (rig.upload("packs", &addresses), rig.upload("parts", &parts));
-        Self { dtype, rows: out_row - spread.gap, columns, parts, tiles, packs, table, _weights: weights }
+        Self { dtype, rows: out_row - spread.gap, columns, parts, tiles, packs, table, weights }
     }
 
     /// The rows of the output that this matrix has, in the order of its own rows.
@@ -183,6 +214,26 @@ impl DeviceMatrix {
             x_stride: self.columns.next_multiple_of(4) as u32,
             y_stride: self.rows.next_multiple_of(4) as u32,
             add: 0,
+            halves: 0,
         }
+    }
+
+    /// The same weights at another place.
+    pub fn copy(&self, rig: &KernelRig) -> Self {
+        let mut r = rig.gpu.recorder("copy").unwrap();
+        let weights: Vec<Buffer> = self.weights.iter().map(|from| {
+            let to = rig.gpu.buffer("pack", from.len(), Memory::Device).unwrap();
+            r.copy(from, 0, &to, 0, from.len());
+            to
+        }).collect();
+        rig.gpu.wait(rig.gpu.submit(&r.finish().unwrap()).unwrap()).unwrap();
+        let addresses: Vec<u64> = weights.iter().map(Buffer::address).collect();
+        let (packs, table) = (rig.upload("packs", &addresses), rig.upload("parts", &self.parts));
+        Self { parts: self.parts.clone(), packs, table, weights, ..*self }
+    }
+
+    /// Bytes of the packs.
+    pub fn bytes(&self) -> u64 {
+        self.weights.iter().map(Buffer::len).sum()
     }
 }

@@ -141,6 +141,7 @@ impl Pass<'_> {
                 x_stride: stride(product.columns),
                 y_stride: stride(operation.rows),
                 add: u32::from(into == Into::Add),
+                halves: 0,
             };
             let kernel = self.kernels.matmul(product.dtype, wide)?;
             let groups = [product.tiles, if wide { tokens.div_ceil(WIDE) } else { 1 }, 1];

@@ -22,6 +22,7 @@ layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer F3
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer F32sOut { float at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer F32x4sOut { vec4 at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 2) writeonly buffer U16sOut { uint16_t at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) writeonly buffer U32sOut { uint at[]; };
 
 // Rows of one tensor inside a pack, as args.rs has it.
 struct Part {
@@ -33,10 +34,19 @@ struct Part {
 };
 const uint PART_WORDS = 5;
 
-// The part that tile number `tile` works on; parts are few and the loop is uniform.
+// The part that tile number `tile` works on. A few are looked through one by one; of many, each lane looks at some.
 Part find_part(U32s parts, uint count, uint tile) {
   uint i = 0;
-  while (i + 1 < count && tile >= parts.at[(i + 1) * PART_WORDS + 4]) i++;
+  if (count <= 4) {
+    while (i + 1 < count && tile >= parts.at[(i + 1) * PART_WORDS + 4]) i++;
+  } else {
+    for (uint from = 0; from < count; from += gl_SubgroupSize) {
+      const uint mine = from + gl_SubgroupInvocationID;
+      const bool before = mine < count && tile >= parts.at[mine * PART_WORDS + 4];
+      i += subgroupBallotBitCount(subgroupBallot(before));
+    }
+    i--;
+  }
   const uint p = i * PART_WORDS;
   return Part(parts.at[p], parts.at[p + 1], parts.at[p + 2], parts.at[p + 3], parts.at[p + 4]);
 }

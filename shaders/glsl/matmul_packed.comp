@@ -1,0 +1,119 @@
+#version 460
+// y[t][r] = sum_k w[r][k] x[t][k] over packed parts (packed.glsl). A workgroup takes the rows of one tile that a subgroup has lanes
+// for; its subgroups share out the chunks. A lane has four rows and every fourth group of columns, all the way.
+#include "common.glsl"
+#include "packed.glsl"
+
+layout(constant_id = 1) const uint TOKENS = 1;  // tokens a workgroup
+layout(constant_id = 2) const uint LANES = 32;  // size of a subgroup
+layout(constant_id = 3) const uint SUBGROUPS = 4;
+
+layout(push_constant) uniform Args {
+  U64s packs;      // pack table
+  U32s parts;      // parts of the operation
+  uint64_t x;      // [tokens rounded up to TOKENS][x_stride] f32
+  F32sOut y;       // [tokens][y_stride] f32
+  uint part_count;
+  uint columns_;
+  uint tokens;
+  uint x_stride;   // a multiple of 4
+  uint y_stride;
+  uint add;        // 1: y += instead of y =
+} a;
+
+const uint SLICE = LANES < 32 ? LANES : 32;    // slots of a chunk that a subgroup works on
+const uint SLICES = 32 / SLICE;         // workgroups a tile
+const uint ABREAST = LANES / SLICE;     // chunks at once, where a subgroup is larger than a chunk
+
+shared float partial[SUBGROUPS * TOKENS * SLICE];
+
+void write(uint t, uint r, float v) {
+  if (t < a.tokens) {
+    const uint i = t * a.y_stride + r;
+    a.y.at[i] = a.add == 1 ? a.y.at[i] + v : v;
+  }
+}
+
+void main() {
+  const uint group = gl_WorkGroupID.x;
+  const Part part = find_part(a.parts, a.part_count, group);
+  const uint tile = (group - part.first_tile) / SLICES, slice = (group - part.first_tile) % SLICES;
+  const Packed at = packed_at(a.packs.at[part.pack] + part.offset, part.rows, a.columns_);
+  const uint rows = part.rows - 32 * tile;
+  const uint P = min(8, (rows + 3) / 4);
+
+  const uint lane = gl_SubgroupInvocationID, slot = slice * SLICE + lane % SLICE;
+  const uint p = slot / 4, s = slot % 4;
+  const uint first = gl_WorkGroupID.y * TOKENS;
+  F32x4s x = F32x4s(a.x + uint64_t(first) * a.x_stride * 4);
+  const uint stride = a.x_stride / 4;
+
+  vec4 sum[TOKENS];
+  [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[t] = vec4(0.0);
+  if (p < P) {
+    const uint64_t blocks = at.blocks + uint64_t(tile) * (at.coded / 32) * (8 * WORDS * 16);
+    const uint chunks = (at.coded + 127) / 128;
+    for (uint c = gl_SubgroupID * ABREAST + lane / SLICE; c < chunks; c += SUBGROUPS * ABREAST) {
+      const uint C = min(4, at.coded / 32 - 4 * c);
+      if (s < C) {
+        U32x4s words = U32x4s(blocks + uint64_t(c) * (P * 4 * WORDS * 16));
+        uvec4 w[WORDS];
+        [[unroll]] for (uint i = 0; i < WORDS; i++) w[i] = words.at[(i * P + p) * C + s];
+        [[unroll]] for (uint q = 0; q < 8; q++) {
+          const uint k = 32 * c + q * C + s;
+          const uvec4 v0 = pair(w, 2 * q), v1 = pair(w, 2 * q + 1);
+          const vec2 r0 = unpackHalf2x16(v0.x), r1 = unpackHalf2x16(v0.y), r2 = unpackHalf2x16(v0.z), r3 = unpackHalf2x16(v0.w);
+          const vec2 u0 = unpackHalf2x16(v1.x), u1 = unpackHalf2x16(v1.y), u2 = unpackHalf2x16(v1.z), u3 = unpackHalf2x16(v1.w);
+          [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+            const vec4 v = x.at[t * stride + k];
+            sum[t] = fma(vec4(r0.x, r1.x, r2.x, r3.x), vec4(v.x), sum[t]);
+            sum[t] = fma(vec4(r0.y, r1.y, r2.y, r3.y), vec4(v.y), sum[t]);
+            sum[t] = fma(vec4(u0.x, u1.x, u2.x, u3.x), vec4(v.z), sum[t]);
+            sum[t] = fma(vec4(u0.y, u1.y, u2.y, u3.y), vec4(v.w), sum[t]);
+          }
+        }
+      }
+    }
+    const uint base = U32s(at.trailer).at[0];
+    const float scale = scale_of_base(base), nothing = nothing_of_base(base);
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[t] *= scale;
+
+    F32s xs = F32s(a.x + uint64_t(first) * a.x_stride * 4);
+    for (uint w = gl_SubgroupID * ABREAST + lane / SLICE; w < at.windows; w += SUBGROUPS * ABREAST) {
+      const uvec2 run = exceptions_of(at, tile, w, p);
+      for (uint i = run.x + s; i < run.y; i += 4) {
+        const Exception e = exception_at(at.entries, i, w);
+        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+          sum[t] += only(e.t, (e.weight - nothing) * xs.at[t * a.x_stride + e.column]);
+        }
+      }
+    }
+  }
+  // columns beyond the last 32 are stored as in the source
+  const uint tail = a.columns_ - at.coded;
+  if (tail > 0 && p < P && gl_SubgroupID == 0 && lane < SLICE) {
+    for (uint k = s; k < tail; k += 4) {
+      [[unroll]] for (uint j = 0; j < 4; j++) {
+        const float w = tail_weight(at, part.rows, 32 * tile + min(p + P * j, rows - 1), k, tail);
+        [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[t][j] = fma(w, x.at[t * stride + (at.coded + k) / 4][k % 4], sum[t][j]);
+      }
+    }
+  }
+  [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+    sum[t] += subgroupShuffleXor(sum[t], 1);
+    sum[t] += subgroupShuffleXor(sum[t], 2);
+    if (LANES == 64) sum[t] += subgroupShuffleXor(sum[t], 32);
+  }
+  if (s == 0 && lane < SLICE) {
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+      [[unroll]] for (uint j = 0; j < 4; j++) partial[(gl_SubgroupID * TOKENS + t) * SLICE + lane + j] = sum[t][j];
+    }
+  }
+  barrier();
+  for (uint i = gl_LocalInvocationID.x; i < TOKENS * SLICE; i += gl_WorkGroupSize.x) {
+    const uint t = i / SLICE, p = (slice * SLICE + i % SLICE) / 4, r = p + P * (i % 4);
+    float v = 0.0;
+    for (uint g = 0; g < SUBGROUPS; g++) v += partial[g * (TOKENS * SLICE) + i];
+    if (p < P && r < rows) write(first + t, part.first_row + 32 * tile + r, v);
+  }
+}
