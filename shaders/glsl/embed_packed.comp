@@ -15,9 +15,9 @@ layout(push_constant) uniform Args {
 
 void main() {
   const uint token = a.tokens.at[gl_WorkGroupID.x];
-  const Part part = find_part(a.parts, a.part_count, token);
+  const Part part = find_part(a.packs, a.parts, a.part_count, token);
   const uint row = token - part.first_tile, tile = row / 32;
-  const Packed at = packed_at(a.packs.at[part.pack] + part.offset, part.rows, a.columns_);
+  const Packed at = packed_at(part.at, part.rows, a.columns_);
   const uint P = min(8, (part.rows - 32 * tile + 3) / 4), p = row % 32 % P, t = row % 32 / P;
   F32sOut x = F32sOut(a.x + uint64_t(gl_WorkGroupID.x) * a.x_stride * 4);
 

@@ -1,6 +1,7 @@
 #version 460
 // y[t][r] = sum_k w[r][k] x[t][k] for up to eight tokens over packed parts (packed.glsl), on cooperative matrices: fields are f16
-// numbers, and x is the sum of two (split.comp). A workgroup takes TILES tiles, its subgroups share out the chunks.
+// numbers, and x is the sum of two (split.comp). A workgroup takes TILES tiles, its subgroups share out the chunks. Lanes fill the
+// elements of matrices that are theirs: subgroups of 32, and elements where matrix_layout.comp says that they are.
 #pragma use_vulkan_memory_model
 #include "common.glsl"
 #extension GL_KHR_cooperative_matrix : require
@@ -8,13 +9,8 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #include "packed.glsl"
 
-layout(constant_id = 2) const uint LANES = 32;     // size of a subgroup, 32 or 64
 layout(constant_id = 3) const uint SUBGROUPS = 4;
 layout(constant_id = 5) const uint TILES = 1;
-// Element e of lane l of a 16x16 left factor is row l / 4 + 8 (e / 2 % 2), column 2 (l % 4) + 8 (e / 4) + e % 2: then lanes fill
-// their own. Else matrices are read from shared memory.
-layout(constant_id = 6) const bool DIRECT = false;
-
 const uint TOKENS = 8;
 
 layout(push_constant) uniform Args {
@@ -35,8 +31,6 @@ layout(push_constant) uniform Args {
 #define Tokens coopmat<float16_t, gl_ScopeSubgroup, 16, 16, gl_MatrixUseB>
 #define Sum coopmat<float, gl_ScopeSubgroup, 16, 16, gl_MatrixUseAccumulator>
 
-const uint STRIDE = 12;  // words a row of a decoded 32 x 16 block: 8, and 4 so that rows lie in different banks
-shared uint stage[SUBGROUPS * (DIRECT ? 1 : 32 * STRIDE)];
 shared float sums[SUBGROUPS * 512];
 shared float corrections[SUBGROUPS * 32 * TOKENS];
 
@@ -47,25 +41,30 @@ void write(uint t, uint r, float v) {
   }
 }
 
-// The 16x16 block of rows p + 8 t, t in {2 h, 2 h + 1}, with pairs `v0` and `v1` of each lane's rows.
+// The rows p + 8 t, t in {2 h, 2 h + 1}, of 16 columns, by the pairs that the lanes have of them.
 Factor factor(uvec4 v0, uvec4 v1, uint h) {
+  const f16vec2 e0 = unpackFloat2x16(v0[2 * h]), e1 = unpackFloat2x16(v0[2 * h + 1]);
+  const f16vec2 e2 = unpackFloat2x16(v1[2 * h]), e3 = unpackFloat2x16(v1[2 * h + 1]);
   Factor m;
-  if (DIRECT) {
-    const f16vec2 e0 = unpackFloat2x16(v0[2 * h]), e1 = unpackFloat2x16(v0[2 * h + 1]);
-    const f16vec2 e2 = unpackFloat2x16(v1[2 * h]), e3 = unpackFloat2x16(v1[2 * h + 1]);
-    m[0] = e0.x; m[1] = e0.y; m[2] = e1.x; m[3] = e1.y;
-    m[4] = e2.x; m[5] = e2.y; m[6] = e3.x; m[7] = e3.y;
-  } else {
-    coopMatLoad(m, stage, (gl_SubgroupID * 32 + 16 * h) * STRIDE, STRIDE, gl_CooperativeMatrixLayoutRowMajor);
-  }
+  m[0] = e0.x; m[1] = e0.y; m[2] = e2.x; m[3] = e2.y;
+  m[4] = e1.x; m[5] = e1.y; m[6] = e3.x; m[7] = e3.y;
+  return m;
+}
+
+// The same columns of x: upper halves of eight tokens, then lower ones.
+Tokens tokens_of(uvec4 v) {
+  const f16vec2 e0 = unpackFloat2x16(v.x), e1 = unpackFloat2x16(v.y), e2 = unpackFloat2x16(v.z), e3 = unpackFloat2x16(v.w);
+  Tokens m;
+  m[0] = e0.x; m[1] = e0.y; m[2] = e1.x; m[3] = e1.y;
+  m[4] = e2.x; m[5] = e2.y; m[6] = e3.x; m[7] = e3.y;
   return m;
 }
 
 void main() {
   const uint group = gl_WorkGroupID.x;
-  const Part part = find_part(a.parts, a.part_count, group);
-  const Packed at = packed_at(a.packs.at[part.pack] + part.offset, part.rows, a.columns_);
-  const uint lane = gl_SubgroupInvocationID, p = lane / 4 % 8, s = lane % 4;
+  const Part part = find_part(a.packs, a.parts, a.part_count, group);
+  const Packed at = packed_at(part.at, part.rows, a.columns_);
+  const uint lane = gl_SubgroupInvocationID, p = lane / 4, s = lane % 4;
   const uint chunks = (at.coded + 127) / 128;
   const uint tile0 = (group - part.first_tile) * TILES;
 
@@ -73,42 +72,27 @@ void main() {
   [[unroll]] for (uint i = 0; i < TILES; i++) sum[i][0] = sum[i][1] = Sum(0.0);
 
   for (uint c = gl_SubgroupID; c < chunks; c += SUBGROUPS) {
-    const uint C = min(4, at.coded / 32 - 4 * c);
-    Tokens x[8];
-    [[unroll]] for (uint q = 0; q < 8; q++) {
-      coopMatLoad(x[q], a.halves.at, (c * 8 + q) * 32, 2, gl_CooperativeMatrixLayoutColumnMajor);
-    }
+    const uint C = columns_of(at, c);
+    uvec4 x[8];
+    [[unroll]] for (uint q = 0; q < 8; q++) x[q] = a.halves.at[(c * 8 + q) * 32 + lane];
     [[unroll]] for (uint i = 0; i < TILES; i++) {
       const uint tile = tile0 + i;
       const uint P = 32 * tile < part.rows ? min(8, (part.rows - 32 * tile + 3) / 4) : 0;
-      U32x4s words = U32x4s(at.blocks + (uint64_t(tile) * (at.coded / 32) * 8 + uint64_t(c) * (P * 4)) * (WORDS * 16));
       uvec4 w[WORDS];
-      if (P == 8 && C == 4) {
-        [[unroll]] for (uint j = 0; j < WORDS; j++) w[j] = words.at[j * 32 + lane % 32];
-      } else {
-        const bool there = p < P && s < C;
-        [[unroll]] for (uint j = 0; j < WORDS; j++) w[j] = there ? words.at[(j * P + p) * C + s] : uvec4(0);
-      }
+      [[unroll]] for (uint j = 0; j < WORDS; j++) w[j] = uvec4(0);
+      const uint64_t blocks = at.blocks + uint64_t(tile) * (at.coded / 32) * (8 * WORDS * 16);
+      if (p < P && s < C) load(w, blocks + uint64_t(c) * (P * 4 * WORDS * 16), P * C, p * C + s);
       [[unroll]] for (uint q = 0; q < 8; q++) {
         const uvec4 v0 = pair(w, 2 * q), v1 = pair(w, 2 * q + 1);
-        if (!DIRECT) {
-          const uint to = (gl_SubgroupID * 32 + p) * STRIDE + s;
-          subgroupBarrier();
-          [[unroll]] for (uint t = 0; t < 4; t++) {
-            stage[to + 8 * t * STRIDE] = v0[t];
-            stage[to + 8 * t * STRIDE + 4] = v1[t];
-          }
-          subgroupMemoryBarrierShared();
-          subgroupBarrier();
-        }
-        [[unroll]] for (uint h = 0; h < 2; h++) sum[i][h] = coopMatMulAdd(factor(v0, v1, h), x[q], sum[i][h]);
+        const Tokens m = tokens_of(x[q]);
+        [[unroll]] for (uint h = 0; h < 2; h++) sum[i][h] = coopMatMulAdd(factor(v0, v1, h), m, sum[i][h]);
       }
     }
   }
 
   const uint base = U32s(at.trailer).at[0];
   const float scale = scale_of_base(base), nothing = nothing_of_base(base);
-  F32s x = F32s(a.x);
+  F32s x = F32s(a.x), factors = F32s(uint64_t(a.halves) + uint64_t(chunks) * 4096);
   [[unroll]] for (uint i = 0; i < TILES; i++) {
     const uint tile = tile0 + i;
     if (32 * tile >= part.rows) break;
@@ -120,7 +104,7 @@ void main() {
     // exceptions and the columns beyond the last 32, in f32; a lane has the rows p + P j
     vec4 more[TOKENS];
     [[unroll]] for (uint t = 0; t < TOKENS; t++) more[t] = vec4(0.0);
-    if (p < P && lane < 32) {
+    if (p < P) {
       for (uint w = gl_SubgroupID; w < at.windows; w += SUBGROUPS) {
         const uvec2 run = exceptions_of(at, tile, w, p);
         for (uint e_ = run.x + s; e_ < run.y; e_ += 4) {
@@ -143,7 +127,7 @@ void main() {
     [[unroll]] for (uint t = 0; t < TOKENS; t++) {
       more[t] += subgroupShuffleXor(more[t], 1);
       more[t] += subgroupShuffleXor(more[t], 2);
-      if (s == 0 && lane < 32) {
+      if (s == 0) {
         [[unroll]] for (uint j = 0; j < 4; j++) corrections[(gl_SubgroupID * 32 + p + 8 * j) * TOKENS + t] = more[t][j];
       }
     }
@@ -152,10 +136,10 @@ void main() {
       const uint t = o % TOKENS, local = o / TOKENS, r = local % 8 + P * (local / 8);
       float v = 0.0, more_ = 0.0;
       for (uint g = 0; g < SUBGROUPS; g++) {
-        v += sums[g * 512 + local * 16 + t] + sums[g * 512 + local * 16 + t + 8];
+        v += sums[g * 512 + local * 16 + t] + sums[g * 512 + local * 16 + t + 8] / 2048.0;
         more_ += corrections[(g * 32 + local) * TOKENS + t];
       }
-      if (local % 8 < P && r < rows) write(t, part.first_row + 32 * tile + r, fma(v, scale, more_));
+      if (local % 8 < P && r < rows) write(t, part.first_row + 32 * tile + r, fma(v * factors.at[t], scale, more_));
     }
   }
 }

@@ -22,6 +22,7 @@ layout(push_constant) uniform Args {
 } a;
 
 const uint SLICE = LANES < 32 ? LANES : 32;    // slots of a chunk that a subgroup works on
+layout(constant_id = 6) const bool EARLY = true;
 const uint SLICES = 32 / SLICE;         // workgroups a tile
 const uint ABREAST = LANES / SLICE;     // chunks at once, where a subgroup is larger than a chunk
 
@@ -36,29 +37,35 @@ void write(uint t, uint r, float v) {
 
 void main() {
   const uint group = gl_WorkGroupID.x;
-  const Part part = find_part(a.parts, a.part_count, group);
+  const Part part = find_part(a.packs, a.parts, a.part_count, group);
   const uint tile = (group - part.first_tile) / SLICES, slice = (group - part.first_tile) % SLICES;
-  const Packed at = packed_at(a.packs.at[part.pack] + part.offset, part.rows, a.columns_);
+  const Packed at = packed_at(part.at, part.rows, a.columns_);
   const uint rows = part.rows - 32 * tile;
   const uint P = min(8, (rows + 3) / 4);
 
   const uint lane = gl_SubgroupInvocationID, slot = slice * SLICE + lane % SLICE;
   const uint p = slot / 4, s = slot % 4;
   const uint first = gl_WorkGroupID.y * TOKENS;
-  F32x4s x = F32x4s(a.x + uint64_t(first) * a.x_stride * 4);
+  const uint64_t x_at = a.x + uint64_t(first) * a.x_stride * 4;
+  F32x4s x = F32x4s(x_at);
   const uint stride = a.x_stride / 4;
 
   vec4 sum[TOKENS];
   [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[t] = vec4(0.0);
   if (p < P) {
     const uint64_t blocks = at.blocks + uint64_t(tile) * (at.coded / 32) * (8 * WORDS * 16);
-    const uint chunks = (at.coded + 127) / 128;
-    for (uint c = gl_SubgroupID * ABREAST + lane / SLICE; c < chunks; c += SUBGROUPS * ABREAST) {
-      const uint C = min(4, at.coded / 32 - 4 * c);
+    const uint first_chunk = gl_SubgroupID * ABREAST + lane / SLICE, step = SUBGROUPS * ABREAST;
+    // Exceptions are reached through a chain of small loads: it starts here and passes behind the weights.
+    const uint base = U32s(at.trailer).at[0];
+    uvec2 run = EARLY && first_chunk < at.windows ? exceptions_of(at, tile, first_chunk, p) : uvec2(0);
+    Exception e;
+    if (EARLY && run.x + s < run.y) e = exception_at(at.entries, run.x + s, first_chunk);
+
+    for (uint c = first_chunk; c * 128 < at.coded; c += step) {
+      const uint C = columns_of(at, c);
       if (s < C) {
-        U32x4s words = U32x4s(blocks + uint64_t(c) * (P * 4 * WORDS * 16));
         uvec4 w[WORDS];
-        [[unroll]] for (uint i = 0; i < WORDS; i++) w[i] = words.at[(i * P + p) * C + s];
+        load(w, blocks + uint64_t(c) * (P * 4 * WORDS * 16), P * C, p * C + s);
         [[unroll]] for (uint q = 0; q < 8; q++) {
           const uint k = 32 * c + q * C + s;
           const uvec4 v0 = pair(w, 2 * q), v1 = pair(w, 2 * q + 1);
@@ -74,17 +81,14 @@ void main() {
         }
       }
     }
-    const uint base = U32s(at.trailer).at[0];
     const float scale = scale_of_base(base), nothing = nothing_of_base(base);
     [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[t] *= scale;
-
-    F32s xs = F32s(a.x + uint64_t(first) * a.x_stride * 4);
-    for (uint w = gl_SubgroupID * ABREAST + lane / SLICE; w < at.windows; w += SUBGROUPS * ABREAST) {
-      const uvec2 run = exceptions_of(at, tile, w, p);
+    for (uint window = first_chunk; window < at.windows; window += step) {
+      if (!EARLY || window > first_chunk) run = exceptions_of(at, tile, window, p);
       for (uint i = run.x + s; i < run.y; i += 4) {
-        const Exception e = exception_at(at.entries, i, w);
+        if (!EARLY || window > first_chunk || i > run.x + s) e = exception_at(at.entries, i, window);
         [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-          sum[t] += only(e.t, (e.weight - nothing) * xs.at[t * a.x_stride + e.column]);
+          sum[t] += only(e.t, (e.weight - nothing) * F32s(x_at).at[t * a.x_stride + e.column]);
         }
       }
     }
@@ -102,13 +106,19 @@ void main() {
   [[unroll]] for (uint t = 0; t < TOKENS; t++) {
     sum[t] += subgroupShuffleXor(sum[t], 1);
     sum[t] += subgroupShuffleXor(sum[t], 2);
-    if (LANES == 64) sum[t] += subgroupShuffleXor(sum[t], 32);
+    for (uint lanes = SLICE; lanes < LANES; lanes *= 2) sum[t] += subgroupShuffleXor(sum[t], lanes);
   }
-  if (s == 0 && lane < SLICE) {
+  // A subgroup on its own needs no barrier, which is dear on a CPU.
+  if (s == 0 && lane < SLICE && p < P) {
     [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-      [[unroll]] for (uint j = 0; j < 4; j++) partial[(gl_SubgroupID * TOKENS + t) * SLICE + lane + j] = sum[t][j];
+      [[unroll]] for (uint j = 0; j < 4; j++) {
+        const uint r = p + P * j;
+        if (SUBGROUPS > 1) partial[(gl_SubgroupID * TOKENS + t) * SLICE + lane + j] = sum[t][j];
+        else if (r < rows) write(first + t, part.first_row + 32 * tile + r, sum[t][j]);
+      }
     }
   }
+  if (SUBGROUPS == 1) return;
   barrier();
   for (uint i = gl_LocalInvocationID.x; i < TOKENS * SLICE; i += gl_WorkGroupSize.x) {
     const uint t = i / SLICE, p = (slice * SLICE + i % SLICE) / 4, r = p + P * (i % 4);

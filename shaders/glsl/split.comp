@@ -1,28 +1,40 @@
 #version 460
-// x for matmul_matrix.comp: each number as the sum of two f16, 22 bits of it, in the order in which a chunk's fields lie in
-// matrices. Tokens and columns that are not there are zeros.
+// x for matmul_matrix.comp, as its lanes load it: lane 4 t + s has of token t what the slot s of a chunk multiplies, each number as
+// the sum of an f16 and of 2^-11 times another, after a power of two has brought the token's largest to 2^14. Tokens and columns
+// that are not there are zeros. One workgroup a token.
 #include "common.glsl"
+#include "reduce.glsl"
 
 layout(push_constant) uniform Args {
   F32x4s x;           // [tokens][x_stride]
-  U32sOut halves;     // [chunks][8 q][16: a token's upper half, 8 on its lower][16 fields of slots 0..3] f16
+  U32x4sOut halves;   // [chunks][8 q][8 tokens][4 s]: two pairs of upper halves, two of lower ones; then [8] f32 factors
   uint coded;         // columns, a multiple of 32
   uint tokens;        // at most 8
   uint x_stride;      // a multiple of 4
 } a;
 
 void main() {
-  const uint i = gl_GlobalInvocationID.x, t = gl_WorkGroupID.y;
-  const uint c = i / 32, q = i / 4 % 8, s = i % 4;
-  if (128 * c >= a.coded) return;
-  const uint C = min(4, a.coded / 32 - 4 * c);
-  vec4 v = vec4(0.0);
-  if (t < a.tokens && s < C) v = a.x.at[t * (a.x_stride / 4) + 32 * c + q * C + s];
-  const uvec2 upper = uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw));
-  v -= vec4(unpackHalf2x16(upper.x), unpackHalf2x16(upper.y));
-  const uint to = (i / 4 * 16 + t) * 8 + s;
-  a.halves.at[to] = upper.x;
-  a.halves.at[to + 4] = upper.y;
-  a.halves.at[to + 64] = packHalf2x16(v.xy);
-  a.halves.at[to + 68] = packHalf2x16(v.zw);
+  const uint t = gl_WorkGroupID.x;
+  F32x4s x = F32x4s(uint64_t(a.x) + uint64_t(t) * a.x_stride * 4);
+  const bool there = t < a.tokens;
+  float largest = 0.0;
+  if (there) for (uint i = gl_LocalInvocationID.x; i < a.coded / 4; i += gl_WorkGroupSize.x) {
+    const vec4 v = abs(x.at[i]);
+    largest = max(max(largest, max(v.x, v.y)), max(v.z, v.w));
+  }
+  const uint exponent = clamp(floatBitsToUint(workgroup_max(largest)) >> 23, 15, 254);
+  const float factor = uintBitsToFloat((127 + 14 + 127 - exponent) << 23);
+
+  const uint chunks = (a.coded + 127) / 128;
+  for (uint i = gl_LocalInvocationID.x; i < chunks * 32; i += gl_WorkGroupSize.x) {
+    const uint c = i / 32, q = i / 4 % 8, s = i % 4, C = min(4, a.coded / 32 - 4 * c);
+    vec4 v = there && s < C ? x.at[32 * c + q * C + s] * factor : vec4(0.0);
+    // cut off, not rounded, and small ones to zero: exact on devices that have no f16 denormals
+    const uvec4 cut = floatBitsToUint(v) & 0xFFFFE000u;
+    const vec4 upper = mix(vec4(0.0), uintBitsToFloat(cut), greaterThanEqual(abs(v), vec4(6.103515625e-5)));
+    v = 2048.0 * (v - upper);
+    a.halves.at[(i / 4 * 8 + t) * 4 + s] =
+        uvec4(packHalf2x16(upper.xy), packHalf2x16(upper.zw), packHalf2x16(v.xy), packHalf2x16(v.zw));
+  }
+  if (gl_LocalInvocationID.x == 0) F32sOut(uint64_t(a.halves) + uint64_t(chunks) * 4096).at[t] = 1.0 / factor;
 }

@@ -68,13 +68,13 @@ pub struct MatmulArgs {
     pub halves: u64,
 }
 
-/// `split.comp`: groups (coded columns / 4 rounded up to 32 / local size, 8, 1).
+/// `split.comp`: groups (8, 1, 1).
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 #[repr(C)]
 pub struct SplitArgs {
     /// `[tokens][x_stride]` f32.
     pub x: u64,
-    /// `[coded columns / 128][8][16][16]` f16, written.
+    /// 4 KiB a chunk of 128 coded columns, and 32 bytes; written.
     pub halves: u64,
     /// Columns that are coded, a multiple of 32.
     pub coded: u32,
@@ -84,6 +84,16 @@ pub struct SplitArgs {
     pub x_stride: u32,
     /// Unused.
     pub pad: u32,
+}
+
+/// `matrix_layout.comp`: groups (1, 1, 1).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct MatrixLayoutArgs {
+    /// `[16][16]` f16: 0, 1, 2, ..
+    pub numbered: u64,
+    /// `[2][32 lanes][8 elements]` f32, written: the numbers that the lanes hold of a left and of a right factor.
+    pub held: u64,
 }
 
 /// `rmsnorm.comp`: groups (tokens, 1, 1).

@@ -40,8 +40,15 @@ const PACKED: [Kernel; 6] = [
     packed("matrix_p11", "matmul_matrix", "CODEC_P11"),
     packed("matrix_p12", "matmul_matrix", "CODEC_P12"),
 ];
-const PLAIN: [Kernel; 6] =
-    [plain("attention"), plain("attention_merge"), plain("rmsnorm"), plain("rope"), plain("split"), plain("swiglu")];
+const PLAIN: [Kernel; 7] = [
+    plain("attention"),
+    plain("attention_merge"),
+    plain("matrix_layout"),
+    plain("rmsnorm"),
+    plain("rope"),
+    plain("split"),
+    plain("swiglu"),
+];
 
 /// Names of the stored types that the typed kernels exist for.
 pub const DTYPES: [&str; 11] = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"];

@@ -1,24 +1,25 @@
 //! Time of the matrix products on this machine's device, side by side: `product_speed ROWSxCOLUMNS:TOKENS[,..] CONFIG[,..]`.
 //!
 //! A CONFIG is `FORM/SUBGROUPS/ROWS/WIDE`: FORM one of `bf16`, `f16`, `q8_0`, .. (stored types as they are), `p12`, `p11`
-//! (packed bf16) `m12`, `m11` (packed, on matrices through shared memory), `d12`, `d11` (the same, straight from registers); subgroups a
-//! workgroup; rows a subgroup (stored types) or tiles a workgroup (matrices);
-//! tokens at once. Weights are gaussian, in parts of 16 MiB as the packer cuts them, and larger than any cache: dispatches take
+//! (packed bf16) `m12`, `m11` (packed, on cooperative matrices); subgroups a workgroup; rows a subgroup (stored types), slots a
+//! workgroup (packed) or tiles a workgroup (matrices);
+//! tokens at once.  Weights are gaussian, in parts of 16 MiB as the packer cuts them, and larger than any cache: dispatches take
 //! turns over copies. Each line has the median time of a dispatch back to back, and with a barrier after each, and how much
 //! faster that is than the first CONFIG's.
 #![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytemuck::bytes_of;
 use symbiote_format::{Codec, Dtype};
-use symbiote_runtime::gpu::{Buffer, Pipeline, Timestamps};
+use symbiote_runtime::gpu::{Buffer, DeviceKind, Pipeline, Timestamps};
 use symbiote_tests::blocks::Random;
-use symbiote_tests::kernel_rig::{DeviceMatrix, KernelRig, Spread, split_args, split_groups};
+use symbiote_tests::kernel_rig::{DeviceMatrix, KernelRig, Spread, split_args};
 
-/// Bytes of weights that the dispatches of a measurement take turns over.
-const AT_LEAST: usize = 400 << 20;
+/// Bytes of weights that the dispatches of a measurement take turns over, on a GPU and on a CPU.
+const AT_LEAST: (usize, usize) = (1600 << 20, 256 << 20);
 const PART: usize = 16 << 20;
 const SAMPLES: usize = 15;
 
@@ -26,11 +27,11 @@ const SAMPLES: usize = 15;
 enum Way {
     Multiply,
     Matrix,
-    Direct,
 }
 
 struct Config {
     name: String,
+
     dtype: Dtype,
     codec: Codec,
     way: Way,
@@ -45,12 +46,10 @@ impl Config {
         let [form, subgroups, rows, wide] = f[..] else { panic!("{text}: FORM/SUBGROUPS/ROWS/WIDE") };
         let plain = Dtype::ALL.into_iter().find(|d| d.name().eq_ignore_ascii_case(form));
         let (codec, way) = match form {
-            "p12" => (Codec::P12, Way::Multiply),
+            "p12" | "l12" => (Codec::P12, Way::Multiply),
             "p11" => (Codec::P11, Way::Multiply),
             "m12" => (Codec::P12, Way::Matrix),
             "m11" => (Codec::P11, Way::Matrix),
-            "d12" => (Codec::P12, Way::Direct),
-            "d11" => (Codec::P11, Way::Direct),
             _ => (Codec::Raw, Way::Multiply),
         };
         let n = |s: &str| s.parse().unwrap();
@@ -66,11 +65,11 @@ impl Config {
                 let touch = u32::from(std::env::var_os("TOUCH").is_some());
                 (format!("matmul_{}", self.dtype), vec![local, self.wide, self.rows, touch])
             }
-            (codec, Way::Multiply) => (format!("matmul_{codec}"), vec![local, self.wide, s, self.subgroups, 0]),
-            (codec, way) => {
-                let direct = u32::from(way == Way::Direct);
-                (format!("matrix_{codec}"), vec![local, self.wide, s, self.subgroups, 0, self.rows, direct])
-            }
+            (codec, Way::Multiply) => (
+                format!("matmul_{codec}"),
+                vec![local, self.wide, s, self.subgroups, 0, self.rows, u32::from(!self.name.starts_with('l'))],
+            ),
+            (codec, _) => (format!("matrix_{codec}"), vec![local, self.wide, s, self.subgroups, 0, self.rows]),
         };
         rig.kernel(&name, &constants, Some(s))
     }
@@ -79,7 +78,7 @@ impl Config {
     fn tile(&self, rig: &KernelRig) -> (u32, u32) {
         match (self.codec, self.way) {
             (Codec::Raw, _) => (self.subgroups * self.rows, 1),
-            (_, Way::Multiply) => (32, 32 / rig.gpu.info().subgroup.min(32)),
+            (_, Way::Multiply) => (32, 32 / self.rows),
             _ => (32 * self.rows, 1),
         }
     }
@@ -94,26 +93,49 @@ struct Prepared {
     halves: Buffer,
 }
 
+/// Weights by how they are stored, each made once: copies that together are larger than any cache.
+type Made = HashMap<(Dtype, Codec), Vec<DeviceMatrix>>;
+
+fn make(rig: &KernelRig, dtype: Dtype, codec: Codec, rows: usize, columns: usize) -> Vec<DeviceMatrix> {
+    let row_bytes = dtype.row_bytes(columns as u64).unwrap() as usize;
+    let per = (PART / row_bytes / 64 * 64).clamp(64.min(rows), rows);
+    let cuts: Vec<usize> = (0..rows).step_by(per).map(|r| per.min(rows - r)).collect();
+    let bytes = Random::new(1).rows(dtype, 64, columns).repeat(rows.div_ceil(64));
+    let first = DeviceMatrix::spread(
+        rig,
+        dtype,
+        columns,
+        &bytes,
+        Spread { codec, cuts: &cuts, lead: 0, gap: 0, tile: 1, groups: 1 },
+    );
+    let at_least = if rig.gpu.info().kind == DeviceKind::Cpu { AT_LEAST.1 } else { AT_LEAST.0 };
+    let mut copies: Vec<DeviceMatrix> = (1..at_least.div_ceil(bytes.len())).map(|_| first.copy(rig)).collect();
+    copies.push(first);
+    copies
+}
+
 impl Prepared {
-    fn new(rig: &KernelRig, config: Config, (rows, columns): (usize, usize), tokens: usize) -> Self {
-        let row_bytes = config.dtype.row_bytes(columns as u64).unwrap() as usize;
-        let per = (PART / row_bytes / 64 * 64).clamp(64.min(rows), rows);
-        let cuts: Vec<usize> = (0..rows).step_by(per).map(|r| per.min(rows - r)).collect();
+    fn new(rig: &KernelRig, config: Config, (rows, columns): (usize, usize), tokens: usize, made: &mut Made) -> Self {
+        let (dtype, codec) = (config.dtype, config.codec);
+        let copies = made.entry((dtype, codec)).or_insert_with(|| make(rig, dtype, codec, rows, columns));
         let (tile, groups) = config.tile(rig);
-        let bytes = Random::new(1).rows(config.dtype, 64, columns).repeat(rows.div_ceil(64));
-        let spread = Spread { codec: config.codec, cuts: &cuts, lead: 0, gap: 0, tile, groups };
-        let first = DeviceMatrix::spread(rig, config.dtype, columns, &bytes, spread);
-        let mut copies: Vec<DeviceMatrix> =
-            (1..AT_LEAST.div_ceil(bytes.len())).map(|_| first.copy(rig)).collect();
-        copies.push(first);
+        let copies = copies.iter().map(|m| m.retile(rig, tile, groups)).collect();
         let y = rig.poisoned("y", tokens.next_multiple_of(8) * rows);
-        let halves = rig.poisoned("halves", columns.div_ceil(128) * 1024);
+        let halves = rig.poisoned("halves", columns.div_ceil(128) * 1024 + 8);
         Self { kernel: config.kernel(rig), copies, y, halves, config }
     }
 
     /// Microseconds a dispatch, of `repeats`.
-    fn run(&self, rig: &KernelRig, stamps: &Timestamps, x: &Buffer, tokens: usize, repeats: usize, barriers: bool) -> f64 {
-        let split = rig.kernel("split", &[64], None);
+    fn run(
+        &self,
+        rig: &KernelRig,
+        stamps: &Timestamps,
+        x: &Buffer,
+        tokens: usize,
+        repeats: usize,
+        barriers: bool,
+    ) -> f64 {
+        let split = rig.split_kernel();
         let mut r = rig.gpu.recorder("speed").unwrap();
         r.timestamp(stamps, 0);
         for i in 0..repeats {
@@ -121,7 +143,7 @@ impl Prepared {
             let mut args = matrix.args(x, &self.y, tokens);
             if self.config.way != Way::Multiply {
                 args.halves = self.halves.address();
-                r.dispatch(&split, bytes_of(&split_args(&args)), split_groups(&args, 64));
+                r.dispatch(&split, bytes_of(&split_args(&args)), [8, 1, 1]);
                 if barriers {
                     r.barrier();
                 }
@@ -143,6 +165,7 @@ fn main() {
     let rig = KernelRig::open_unchecked();
     println!("{}", rig.gpu.info().name);
     let stamps = rig.gpu.timestamps(2).unwrap();
+    let (mut made, mut last) = (Made::new(), String::new());
     for shape in a[0].split(',') {
         let (shape, tokens) = shape.split_once(':').unwrap();
         let (rows, columns) = shape.split_once('x').unwrap();
@@ -150,7 +173,10 @@ fn main() {
             (rows.parse().unwrap(), columns.parse().unwrap(), tokens.parse().unwrap());
         let x = rig.upload("x", &Random::new(2).normals(tokens.next_multiple_of(8) * columns));
         let configs = a[1].split(',').map(Config::parse);
-        let all: Vec<Prepared> = configs.map(|c| Prepared::new(&rig, c, (rows, columns), tokens)).collect();
+        if shape != last {
+            (made, last) = (Made::new(), shape.to_owned());
+        }
+        let all: Vec<Prepared> = configs.map(|c| Prepared::new(&rig, c, (rows, columns), tokens, &mut made)).collect();
         let gpu = rig.gpu.info().subgroup > 16;
         let repeats = ((if gpu { 8e9 } else { 2e8 }) / (2 * rows * columns) as f64).ceil().max(4.0) as usize;
         // clocks fall while weights are made: work until they are up again

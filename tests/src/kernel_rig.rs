@@ -5,7 +5,7 @@ use std::sync::Arc;
 use half::f16;
 use symbiote_format::{Codec, Dtype, codec::Shape};
 use symbiote_runtime::gpu::{Buffer, Gpu, GpuOptions, Memory, Pipeline, PipelineInfo};
-use symbiote_shaders::{MatmulArgs, PartArgs, SplitArgs};
+use symbiote_shaders::{MatmulArgs, MatrixLayoutArgs, PartArgs, SplitArgs};
 
 /// A device with validation on, or not where figures are taken.
 pub struct KernelRig {
@@ -24,13 +24,29 @@ impl KernelRig {
         Self { gpu: Gpu::open(&GpuOptions::default()).unwrap() }
     }
 
+    /// What `matrix_layout.comp` finds.
+    pub fn matrix_layout(&self) -> Vec<f32> {
+        let numbered: Vec<f16> = (0..256u16).map(|i| f16::from_f32(f32::from(i))).collect();
+        let (numbered, held) = (self.upload("numbered", &numbered), self.poisoned("held", 512));
+        let args = MatrixLayoutArgs { numbered: numbered.address(), held: held.address() };
+        self.run(&self.kernel("matrix_layout", &[32], Some(32)), &args, [1; 3]);
+        self.download(&held)
+    }
+
+    /// `split` with workgroups as large as the device has them, up to 1024.
+    pub fn split_kernel(&self) -> Arc<Pipeline> {
+        let info = self.gpu.info();
+        let local = info.max_workgroup_invocations.min(1024);
+        self.kernel("split", &[local, u32::from(local > info.subgroup)], Some(info.subgroup))
+    }
+
     /// x for the matrix kernels: the arguments are completed with what is returned.
     pub fn split(&self, args: &mut MatmulArgs) -> Buffer {
         let coded = args.columns & !31;
-        let halves = self.poisoned("halves", (coded.div_ceil(128) * 1024).max(1) as usize);
+        let halves = self.poisoned("halves", (coded.div_ceil(128) * 1024 + 8) as usize);
         args.halves = halves.address();
-        let split = self.kernel("split", &[64], None);
-        self.run(&split, &split_args(args), split_groups(args, 64));
+        let split = self.split_kernel();
+        self.run(&split, &split_args(args), [8, 1, 1]);
         halves
     }
 
@@ -117,11 +133,6 @@ pub fn split_args(args: &MatmulArgs) -> SplitArgs {
     SplitArgs { x: args.x, halves: args.halves, coded, tokens, x_stride, pad: 0 }
 }
 
-/// Workgroups of `local` invocations for [`split_args`].
-pub fn split_groups(args: &MatmulArgs, local: u32) -> [u32; 3] {
-    [((args.columns & !31).div_ceil(128) * 32).div_ceil(local), 8, 1]
-}
-
 /// How the rows of a matrix lie on the device.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread<'a> {
@@ -151,7 +162,7 @@ pub struct DeviceMatrix {
     pub packs: Buffer,
     /// The parts, as kernels read them.
     pub table: Buffer,
-    weights: Vec<Buffer>,
+    weights: Vec<Arc<Buffer>>,
 }
 
 impl DeviceMatrix {
@@ -191,8 +202,8 @@ impl DeviceMatrix {
             row += rows;
             out_row += rows + spread.gap;
         }
-        let weights: Vec<Buffer> = segments.iter().map(|segment| rig.upload("pack", segment)).collect();
-        let addresses: Vec<u64> = weights.iter().map(Buffer::address).collect();
+        let weights: Vec<Arc<Buffer>> = segments.iter().map(|segment| Arc::new(rig.upload("pack", segment))).collect();
+        let addresses: Vec<u64> = weights.iter().map(|w| w.address()).collect();
         let (packs, table) = (rig.upload("packs", &addresses), rig.upload("parts", &parts));
         Self { dtype, rows: out_row - spread.gap, columns, parts, tiles, packs, table, weights }
     }
@@ -221,19 +232,32 @@ impl DeviceMatrix {
     /// The same weights at another place.
     pub fn copy(&self, rig: &KernelRig) -> Self {
         let mut r = rig.gpu.recorder("copy").unwrap();
-        let weights: Vec<Buffer> = self.weights.iter().map(|from| {
+        let mut copy = |from: &Buffer| {
             let to = rig.gpu.buffer("pack", from.len(), Memory::Device).unwrap();
             r.copy(from, 0, &to, 0, from.len());
-            to
-        }).collect();
+            Arc::new(to)
+        };
+        let weights: Vec<Arc<Buffer>> = self.weights.iter().map(|from| copy(from)).collect();
         rig.gpu.wait(rig.gpu.submit(&r.finish().unwrap()).unwrap()).unwrap();
-        let addresses: Vec<u64> = weights.iter().map(Buffer::address).collect();
+        let addresses: Vec<u64> = weights.iter().map(|w| w.address()).collect();
         let (packs, table) = (rig.upload("packs", &addresses), rig.upload("parts", &self.parts));
         Self { parts: self.parts.clone(), packs, table, weights, ..*self }
     }
 
+    /// The same weights for workgroups that take tiles of `tile` rows, `groups` a tile.
+    pub fn retile(&self, rig: &KernelRig, tile: u32, groups: u32) -> Self {
+        let (mut parts, mut tiles) = (self.parts.clone(), 0);
+        for part in &mut parts {
+            part.first_tile = tiles;
+            tiles += part.rows.div_ceil(tile) * groups;
+        }
+        let addresses: Vec<u64> = self.weights.iter().map(|w| w.address()).collect();
+        let (packs, table) = (rig.upload("packs", &addresses), rig.upload("parts", &parts));
+        Self { parts, tiles, packs, table, weights: self.weights.clone(), ..*self }
+    }
+
     /// Bytes of the packs.
     pub fn bytes(&self) -> u64 {
-        self.weights.iter().map(Buffer::len).sum()
+        self.weights.iter().map(|w| w.len()).sum()
     }
 }

@@ -72,6 +72,15 @@ Packed packed_at(uint64_t at, uint rows, uint columns) {
   return p;
 }
 
+// A lane's words of a chunk.
+void load(out uvec4 w[WORDS], uint64_t chunk, uint slots, uint slot) {
+  U32x4s words = U32x4s(chunk);
+  [[unroll]] for (uint i = 0; i < WORDS; i++) w[i] = words.at[i * slots + slot];
+}
+
+// Column slots of chunk `c`: 4, fewer in the last, none beyond it.
+uint columns_of(Packed p, uint c) { return 128 * c < p.coded ? min(4, p.coded / 32 - 4 * c) : 0; }
+
 float scale_of_base(uint base) { return uintBitsToFloat(uint(int(base) - BIAS + 127) << 23); }
 // What an exception's field adds, and has to be taken back.
 float nothing_of_base(uint base) { return PREFIX == 0 ? 0.0 : scale_of_base(base) * 0.0078125; }

@@ -137,8 +137,14 @@ fn sweep(split: Split, dtypes: &[Dtype]) {
             let mut random = Random::new(u64::from(dtype.code()));
             for shape in shapes(dtype) {
                 let product = Product::random(&mut random, dtype, shape);
-                let spread =
-                    Spread { codec: Codec::Raw, cuts: shape.cuts, lead: 256, gap: shape.gap, tile: local / subgroup * split.rows, groups: 1 };
+                let spread = Spread {
+                    codec: Codec::Raw,
+                    cuts: shape.cuts,
+                    lead: 256,
+                    gap: shape.gap,
+                    tile: local / subgroup * split.rows,
+                    groups: 1,
+                };
                 let matrix = DeviceMatrix::spread(&rig, dtype, shape.columns, &product.bytes, spread);
                 let cases = [(narrow, 1), (narrow, 3), (wide, 2), (wide, 7), (wide, 8), (wide, 9), (wide, MOST_TOKENS)];
                 for (kernel, tokens) in cases {
