@@ -1,183 +1,282 @@
 //! What p12 and p11 share: blocks of packed fields, in the order in which a kernel's lanes load them.
 
-use std::ops::RangeInclusive;
+use std::marker::PhantomData;
+use std::ops::{Range, RangeInclusive};
 
-use super::exceptions::{Exceptions, Grid, TILE, Trailer};
+use pulp::{Arch, Simd, WithSimd};
+
+use super::block::{Block, Scratch, Tile};
+use super::exceptions::{self, Exception, Trailer, Writer};
+use super::grid::{Grid, Strip};
 use super::{CodecError, Shape, element};
+use crate::Dtype;
 
-/// Columns of a whole chunk.
-const CHUNK: usize = 128;
-/// Columns are coded in whole units of this many; the rest of a row is its tail.
-const UNIT: usize = 32;
+/// Columns of a unit. Whole units are coded; the rest of a row is its tail.
+pub(super) const UNIT: usize = 32;
+/// Columns of a whole chunk: four units of each row.
+pub(super) const CHUNK: usize = 4 * UNIT;
+/// A field that no weight has: the low three bits of a field are 0.
+pub(super) const EXCEPTION: u16 = 1;
 
-/// How 32 fields lie in words.
+/// How a unit of 32 fields lies in words.
 pub(super) trait Packing {
-    /// One unit.
-    type Words: AsRef<[u32]> + AsMut<[u32]> + Default;
     /// Words of a unit.
     const WORDS: usize;
     /// Exponent codes; a weight's exponent field is the base and its code.
     const CODES: RangeInclusive<u16>;
-    /// What a base may be: the largest exponent stays finite.
+    /// What a base may be: every exponent is that of a normal number.
     const BASES: RangeInclusive<u16>;
 
-    /// The field of a bf16 weight; `None` for an exception.
-    fn field(value: u16, base: u16) -> Option<u16>;
-    /// The bf16 weight of a field; `None` if no weight has it.
-    fn value(field: u16, base: u16) -> Option<u16>;
-    /// Sixteen pairs of fields in words.
-    fn pack(pairs: &[u32; 16]) -> Self::Words;
+    /// The field of a bf16 weight, or [`EXCEPTION`].
+    fn field(value: u16, base: u16) -> u16;
+    /// The bf16 weight of a field, or [`element::NONE`].
+    fn value(field: u16, base: u16) -> u16;
+    /// Sixteen pairs of fields in words; those beyond [`WORDS`](Self::WORDS) are 0.
+    fn pack(pairs: &[u32; 16]) -> [u32; 12];
     /// The inverse.
-    fn unpack(words: &Self::Words) -> [u32; 16];
+    fn unpack(words: &[u32; 12]) -> [u32; 16];
 }
 
-/// The coded columns of a part, and where they lie.
+/// Where the bytes of a part are.
 struct Layout {
+    shape: Shape,
     grid: Grid,
-    /// Columns of a row in the source.
-    columns: usize,
+    /// Bytes of an element.
+    element: usize,
     blocks_len: usize,
-    tail_len: usize,
+    /// Bytes of a row that are not coded.
+    tail: usize,
+}
+
+/// The bytes of a part.
+struct Coded<'a> {
+    blocks: &'a [u8],
+    trailer: Trailer<'a>,
+    tail: &'a [u8],
 }
 
 impl Layout {
     fn new<P: Packing>(shape: Shape) -> Result<Self, CodecError> {
-        let columns = shape.columns as usize;
-        let tail = columns % UNIT;
-        let grid = Grid::new(shape, columns - tail);
+        let grid = Grid::new(shape, UNIT)?;
+        let element = shape.dtype.block_bytes() as usize;
         let blocks_len = grid.rows.div_ceil(4) * (grid.columns / UNIT) * P::WORDS * 16;
-        Ok(Self { grid, columns, blocks_len, tail_len: grid.rows * tail * grid.element })
+        Ok(Self { shape, grid, element, blocks_len, tail: shape.row_bytes() - grid.columns * element })
     }
 
-    /// Splits coded bytes into blocks, trailer and tail.
-    fn split<'a>(&self, coded: &'a [u8]) -> Result<(&'a [u8], &'a [u8], &'a [u8]), CodecError> {
-        let expected = self.blocks_len + self.grid.fixed_len() + self.tail_len;
-        if coded.len() < expected {
-            return Err(CodecError::Length { found: coded.len() as u64, expected: expected as u64 });
-        }
+    /// Bytes of a part without exceptions.
+    fn least(&self) -> usize {
+        self.blocks_len + exceptions::fixed_len(&self.grid) + self.grid.rows * self.tail
+    }
+
+    /// Splits coded bytes, of which there are enough.
+    fn parse<'a, P: Packing>(&self, coded: &'a [u8]) -> Result<Coded<'a>, CodecError> {
         let (blocks, rest) = coded.split_at(self.blocks_len);
-        let (trailer, tail) = rest.split_at(rest.len() - self.tail_len);
-        Ok((blocks, trailer, tail))
+        let (trailer, tail) = rest.split_at(rest.len() - self.grid.rows * self.tail);
+        Ok(Coded { blocks, trailer: Trailer::parse(&self.grid, self.element, P::BASES, trailer)?, tail })
     }
 
-    /// Calls `visit` with every unit: the byte of its first word, its stride in bytes, its row and its 32 columns.
-    fn units<P: Packing>(
-        &self,
-        mut visit: impl FnMut(usize, usize, usize, [usize; 32]) -> Result<(), CodecError>,
-    ) -> Result<(), CodecError> {
-        let mut block = 0;
-        for tile in 0..self.grid.tiles() {
-            let run = self.grid.run(tile);
-            for chunk in (0..self.grid.columns).step_by(CHUNK) {
-                let slots = (self.grid.columns - chunk).min(CHUNK) / UNIT;
-                for (p, s, t) in (0..run).flat_map(|p| (0..slots).flat_map(move |s| (0..4).map(move |t| (p, s, t)))) {
-                    let columns = std::array::from_fn(|i| chunk + i / 4 * 4 * slots + 4 * s + i % 4);
-                    let at = block + ((p * slots + s) * 4 + t) * 4;
-                    visit(at, run * slots * 16, tile * TILE + p + run * t, columns)?;
-                }
-                block += run * slots * P::WORDS * 16;
-            }
-        }
-        Ok(())
+    /// Where the coded elements of row `t` of `strip` are in the source; `None` below the last row.
+    fn source(&self, strip: &Strip, t: usize) -> Option<Range<usize>> {
+        let start = strip.row(t) * self.shape.row_bytes() + strip.columns.start * self.element;
+        (strip.row(t) < self.grid.rows).then_some(start..start + strip.columns.len() * self.element)
+    }
+
+    /// The blocks of a list's tile and window, in order.
+    fn blocks<P: Packing>(&self, list: usize) -> impl Iterator<Item = Block> {
+        let Strip { tile, run, columns, .. } = self.grid.strip(list, 0);
+        // Tiles before this one are whole: eight strips.
+        let tile = tile * 8 * (self.grid.columns / UNIT) * P::WORDS * 16;
+        columns.clone().step_by(CHUNK).map(move |column| {
+            let slots = (columns.end - column).min(CHUNK) / UNIT;
+            let start = tile + run * (column / UNIT) * P::WORDS * 16;
+            Block { run, slots, column: column - columns.start, bytes: start..start + run * slots * P::WORDS * 16 }
+        })
     }
 }
 
 pub(super) fn encode<P: Packing>(shape: Shape, raw: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
+    struct Encode<'a, P>(Shape, &'a [u8], &'a mut Vec<u8>, PhantomData<P>);
+    impl<P: Packing> WithSimd for Encode<'_, P> {
+        type Output = Result<(), CodecError>;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+            encode_vectors::<P>(self.0, self.1, self.2)
+        }
+    }
+    Arch::new().dispatch(Encode::<P>(shape, raw, out, PhantomData))
+}
+
+#[inline(always)]
+fn encode_vectors<P: Packing>(shape: Shape, raw: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
     let layout = Layout::new::<P>(shape)?;
-    let base = best_base::<P>(shape, &layout, raw);
+    let base = best_base::<P>(&layout, raw);
     let start = out.len();
     out.resize(start + layout.blocks_len, 0);
-    let mut exceptions = Exceptions::default();
     let blocks = &mut out[start..];
-    layout.units::<P>(|at, stride, row, columns| {
-        if row >= layout.grid.rows {
-            return Ok(());
-        }
-        let mut pairs = [0u32; 16];
-        for (i, column) in columns.into_iter().enumerate() {
-            let bits = element::get(shape.dtype, raw, row * layout.columns + column);
-            match element::narrow(shape.dtype, bits).and_then(|value| P::field(value, base)) {
-                Some(field) => pairs[i / 2] |= u32::from(field) << (16 * (i % 2)),
-                None => exceptions.push(&layout.grid, row, column, bits),
+    let (mut tile, mut scratch) = (Tile::new(), Scratch::new());
+    let mut trailer = Writer::new(&layout.grid, layout.element);
+    for strip in layout.grid.strips() {
+        for t in 0..4 {
+            let fields = tile.row_mut(strip.p + strip.run * t, strip.columns.len());
+            let Some(source) = layout.source(&strip, t) else {
+                fields.fill([0; 2]);
+                continue;
+            };
+            let units = raw[source].chunks_exact(UNIT * layout.element).zip(fields.as_chunks_mut().0);
+            for (unit, (raw, fields)) in units.enumerate() {
+                if to_fields::<P>(shape.dtype, raw, base, fields) {
+                    continue;
+                }
+                let exceptions = fields.iter_mut().zip(raw.chunks_exact(layout.element)).enumerate();
+                for (i, (field, element)) in exceptions.filter(|(_, (field, _))| **field == EXCEPTION.to_le_bytes()) {
+                    trailer.push(&strip, t, unit * UNIT + i, element::bits(element));
+                    *field = [0; 2];
+                }
             }
         }
-        for (w, word) in P::pack(&pairs).as_ref().iter().enumerate() {
-            blocks[at + w * stride..][..4].copy_from_slice(&word.to_le_bytes());
+        trailer.end(&strip);
+        if strip.p + 1 == strip.run {
+            for block in layout.blocks::<P>(strip.list) {
+                block.write::<P>(&tile, &mut scratch, blocks);
+            }
         }
-        Ok(())
-    })?;
-    exceptions.write(&layout.grid, base.into(), out);
-    let row_bytes = shape.row_bytes();
-    for row in raw.chunks_exact(row_bytes) {
-        out.extend_from_slice(&row[layout.grid.columns * layout.grid.element..]);
+    }
+    trailer.write(base, out);
+    for row in raw.chunks_exact(shape.row_bytes()) {
+        out.extend_from_slice(&row[row.len() - layout.tail..]);
     }
     Ok(())
 }
 
 /// The base that makes the fewest exceptions; the lowest of them.
-fn best_base<P: Packing>(shape: Shape, layout: &Layout, raw: &[u8]) -> u16 {
-    let mut counts = [0u64; 256];
-    for (row, column) in (0..layout.grid.rows).flat_map(|row| (0..layout.grid.columns).map(move |column| (row, column)))
-    {
-        let bits = element::get(shape.dtype, raw, row * layout.columns + column);
-        if let Some(value) = element::narrow(shape.dtype, bits) {
-            counts[usize::from(value >> 7 & 0xFF)] += 1;
+#[inline(always)]
+fn best_base<P: Packing>(layout: &Layout, raw: &[u8]) -> u16 {
+    // Eight, so that equal exponents do not wait for each other.
+    let mut counts = [[0u32; 256]; 8];
+    let (mut values, mut exponents) = ([0; UNIT], [0u8; UNIT]);
+    for strip in layout.grid.strips() {
+        for source in (0..4).filter_map(|t| layout.source(&strip, t)) {
+            for raw in raw[source].chunks_exact(UNIT * layout.element) {
+                element::narrow(layout.shape.dtype, raw, &mut values);
+                for (exponent, value) in exponents.iter_mut().zip(values) {
+                    *exponent = (value << 1).to_le_bytes()[1];
+                }
+                for (i, exponent) in exponents.into_iter().enumerate() {
+                    let count = &mut counts[i % 8][usize::from(exponent)];
+                    *count = count.wrapping_add(1);
+                }
+            }
         }
     }
-    let covered = |base: u16| -> u64 { P::CODES.map(|code| counts[usize::from(base + code)]).sum() };
+    let count = |exponent: u16| -> u64 { counts.iter().map(|c| u64::from(c[usize::from(exponent)])).sum() };
+    let covered = |base: u16| -> u64 { P::CODES.map(|code| count(base + code)).sum() };
+    // Of equals, this takes the last.
     P::BASES.rev().max_by_key(|base| covered(*base)).unwrap_or(*P::BASES.start())
 }
 
-pub(super) fn check<P: Packing>(shape: Shape, coded: &[u8]) -> Result<(), CodecError> {
-    let layout = Layout::new::<P>(shape)?;
-    let (_, trailer, _) = layout.split(coded)?;
-    Trailer::parse(layout.grid, trailer, bases::<P>()).map(drop)
+/// Whether all have one.
+#[inline(always)]
+fn to_fields<P: Packing>(dtype: Dtype, raw: &[u8], base: u16, fields: &mut [[u8; 2]; UNIT]) -> bool {
+    let mut values = [0; UNIT];
+    element::narrow(dtype, raw, &mut values);
+    let mut any = 0;
+    for (field, value) in fields.iter_mut().zip(values) {
+        let found = P::field(value, base);
+        any |= found;
+        *field = found.to_le_bytes();
+    }
+    any & EXCEPTION == 0
 }
 
-fn bases<P: Packing>() -> RangeInclusive<u32> {
-    u32::from(*P::BASES.start())..=u32::from(*P::BASES.end())
+pub(super) fn check_len<P: Packing>(shape: Shape, len: u64) -> Result<(), CodecError> {
+    let layout = Layout::new::<P>(shape)?;
+    exceptions::check_len(layout.least(), layout.element, len)
+}
+
+pub(super) fn check<P: Packing>(shape: Shape, coded: &[u8]) -> Result<(), CodecError> {
+    Layout::new::<P>(shape)?.parse::<P>(coded).map(drop)
 }
 
 pub(super) fn decode<P: Packing>(shape: Shape, coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
-    let layout = Layout::new::<P>(shape)?;
-    let (blocks, trailer, tail) = layout.split(coded)?;
-    let trailer = Trailer::parse(layout.grid, trailer, bases::<P>())?;
-    let base = u16::try_from(trailer.base).unwrap_or(*P::BASES.end());
-    let mut fields = vec![0u16; layout.grid.rows * layout.grid.columns];
-    layout.units::<P>(|at, stride, row, columns| {
-        let mut words = P::Words::default();
-        for (w, word) in words.as_mut().iter_mut().enumerate() {
-            let at = at + w * stride;
-            *word = u32::from_le_bytes([blocks[at], blocks[at + 1], blocks[at + 2], blocks[at + 3]]);
+    struct Decode<'a, P>(Shape, &'a [u8], &'a mut [u8], PhantomData<P>);
+    impl<P: Packing> WithSimd for Decode<'_, P> {
+        type Output = Result<(), CodecError>;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+            decode_vectors::<P>(self.0, self.1, self.2)
         }
-        let pairs = P::unpack(&words);
-        for (i, column) in columns.into_iter().enumerate() {
-            let field = if i % 2 == 0 { pairs[i / 2] & 0xFFFF } else { pairs[i / 2] >> 16 };
-            match u16::try_from(field) {
-                Ok(field) if row < layout.grid.rows => fields[row * layout.grid.columns + column] = field,
-                Ok(0) => {}
-                _ => return Err(CodecError::Field { row, column }),
+    }
+    Arch::new().dispatch(Decode::<P>(shape, coded, raw, PhantomData))
+}
+
+#[inline(always)]
+fn decode_vectors<P: Packing>(shape: Shape, coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
+    let layout = Layout::new::<P>(shape)?;
+    let Coded { blocks, trailer, tail } = layout.parse::<P>(coded)?;
+    let (mut tile, mut scratch) = (Tile::new(), Scratch::new());
+    for strip in layout.grid.strips() {
+        if strip.p == 0 {
+            for block in layout.blocks::<P>(strip.list) {
+                block.read::<P>(blocks, &mut scratch, &mut tile);
             }
         }
-        Ok(())
-    })?;
-    for (i, field) in fields.iter().enumerate() {
-        let (row, column) = (i / layout.grid.columns, i % layout.grid.columns);
-        let bits = P::value(*field, base).and_then(|value| element::widen(shape.dtype, value));
-        let is_exception = *field == 0; // which comes below, whatever this makes of it
-        let bits = bits.or(is_exception.then_some(0)).ok_or(CodecError::Field { row, column })?;
-        element::set(shape.dtype, raw, row * layout.columns + column, bits);
-    }
-    for (row, column, bits) in trailer.iter() {
-        if fields[row * layout.grid.columns + column] != 0 {
-            return Err(CodecError::Field { row, column });
+        for t in 0..4 {
+            let fields = tile.row(strip.p + strip.run * t, strip.columns.len());
+            let raw = layout.source(&strip, t).map(|source| &mut raw[source]);
+            let exceptions = || trailer.of(&strip).filter(|exception| exception.t == t);
+            row_from_fields::<P, _>(shape.dtype, trailer.base, fields, exceptions, raw)
+                .map_err(|column| CodecError::Field { row: strip.row(t), column: strip.columns.start + column })?;
         }
-        element::set(shape.dtype, raw, row * layout.columns + column, bits);
     }
-    let tail_row = layout.tail_len / layout.grid.rows;
-    for (row, tail) in raw.chunks_exact_mut(shape.row_bytes()).zip(tail.chunks_exact(tail_row.max(1))) {
-        let at = row.len() - tail_row;
-        row[at..].copy_from_slice(tail);
+    if layout.tail > 0 {
+        for (row, tail) in raw.chunks_exact_mut(shape.row_bytes()).zip(tail.chunks_exact(layout.tail)) {
+            let at = row.len() - layout.tail;
+            row[at..].copy_from_slice(tail);
+        }
     }
     Ok(())
+}
+
+/// One row of a strip; `None` is one that the part does not have. The error is a column whose field is wrong.
+#[inline(always)]
+fn row_from_fields<P: Packing, E: Iterator<Item = Exception>>(
+    dtype: Dtype,
+    base: u16,
+    fields: &[[u8; 2]],
+    exceptions: impl Fn() -> E,
+    raw: Option<&mut [u8]>,
+) -> Result<(), usize> {
+    let element = dtype.block_bytes() as usize;
+    let Some(raw) = raw else {
+        return fields.iter().position(|field| *field != [0; 2]).map_or(Ok(()), Err);
+    };
+    let mut all = true;
+    for (fields, raw) in fields.as_chunks().0.iter().zip(raw.chunks_exact_mut(UNIT * element)) {
+        all &= from_fields::<P>(dtype, fields, base, raw);
+    }
+    if !all {
+        let mut exceptions = exceptions().map(|exception| exception.column).peekable();
+        let is_wrong = |(column, field): (usize, &[u8; 2])| {
+            let is_exception = exceptions.next_if_eq(&column).is_some();
+            !is_exception && !element::has(dtype, P::value(u16::from_le_bytes(*field), base))
+        };
+        fields.iter().enumerate().position(is_wrong).map_or(Ok(()), Err)?;
+    }
+    for Exception { column, bits, .. } in exceptions() {
+        if fields[column] != [0; 2] {
+            return Err(column);
+        }
+        raw[column * element..][..element].copy_from_slice(&bits.to_le_bytes()[..element]);
+    }
+    Ok(())
+}
+
+/// Whether all are weights of the type.
+#[inline(always)]
+fn from_fields<P: Packing>(dtype: Dtype, fields: &[[u8; 2]; UNIT], base: u16, raw: &mut [u8]) -> bool {
+    let mut values = [0; UNIT];
+    for (value, field) in values.iter_mut().zip(fields) {
+        *value = P::value(u16::from_le_bytes(*field), base);
+    }
+    element::widen(dtype, values, raw)
 }
