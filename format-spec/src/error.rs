@@ -268,6 +268,16 @@ pub enum FormatError {
         /// Where it ends.
         end: u64,
     },
+    /// A part that is not formed as its codec says.
+    #[error("part {part}, of tensor {tensor}: {source}; copy or download the archive again")]
+    Part {
+        /// The part.
+        part: usize,
+        /// Its tensor.
+        tensor: String,
+        /// The rule that it breaks.
+        source: crate::codec::CodecError,
+    },
     /// Padding that is not zero.
     #[error("pack {pack}: byte {at} is padding and not zero; copy or download the archive again")]
     PaddingNotZero {

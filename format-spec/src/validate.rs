@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::codec::Shape;
 use crate::index::{ArchivedPart, ArchivedTensor, ArchivedTokenizer, ArchivedWeightPack};
 use crate::{
     ArchivedIndex, Codec, Dtype, FormatError, HEADER_LEN, Index, ModelConfig, NO_ID, NO_LAYER, PART_ALIGN, PackRole,
@@ -12,6 +13,8 @@ use crate::{
 struct Rows {
     rows: u64,
     row_bytes: u64,
+    dtype: Dtype,
+    columns: u32,
     /// Rows that parts have covered so far.
     covered: u64,
 }
@@ -112,7 +115,9 @@ fn tensor(t: &ArchivedTensor, config: &ModelConfig) -> Result<Rows> {
         return Err(refuse());
     }
     let row_bytes = dtype.row_bytes(*columns).ok_or_else(refuse)?;
-    Ok(Rows { rows, row_bytes, covered: 0 })
+    // limits::ROWS is below 2^32
+    let columns = u32::try_from(*columns).map_err(|_| refuse())?;
+    Ok(Rows { rows, row_bytes, dtype, columns, covered: 0 })
 }
 
 /// Packs must follow each other without gap or overlap, and so must the parts of each.
@@ -202,10 +207,12 @@ fn check_part(i: usize, part: &ArchivedPart, tensor: &mut Rows, name: impl Fn() 
         return Err(refuse(part.raw_len.to_native(), expected));
     }
     let codec = Codec::from_code(part.codec).ok_or_else(|| unknown(|| format!("part {i}"), "codec", part.codec))?;
-    match codec {
-        Codec::Raw if part.coded_len != expected => Err(refuse(part.coded_len.to_native(), expected)),
-        _ => Ok(()),
+    let found = part.coded_len.to_native();
+    if codec == Codec::Raw && found != expected {
+        return Err(refuse(found, expected));
     }
+    let shape = Shape { dtype: tensor.dtype, rows, columns: tensor.columns };
+    codec.check_len(shape, found).map_err(|source| FormatError::Part { part: i, tensor: name(), source })
 }
 
 fn tokenizer(t: &ArchivedTokenizer, config: &ModelConfig) -> Result<()> {

@@ -16,6 +16,7 @@ layout(push_constant) uniform Args {
 void main() {
   const uint token = a.tokens.at[gl_WorkGroupID.x];
   const Part part = find_part(a.packs, a.parts, a.part_count, token);
+  if (token - part.first_tile >= part.rows) return;  // of another product
   const uint64_t row = part.at + uint64_t(token - part.first_tile) * row_bytes_of(a.columns_);
   F32sOut x = F32sOut(a.x + uint64_t(gl_WorkGroupID.x) * a.x_stride * 4);
 #ifdef PLAIN

@@ -16,6 +16,7 @@ layout(push_constant) uniform Args {
 void main() {
   const uint token = a.tokens.at[gl_WorkGroupID.x];
   const Part part = find_part(a.packs, a.parts, a.part_count, token);
+  if (token - part.first_tile >= part.rows) return;  // of another product
   const uint row = token - part.first_tile, tile = row / 32;
   const Packed at = packed_at(part.at, part.rows, a.columns_);
   const uint P = min(8, (part.rows - 32 * tile + 3) / 4), p = row % 32 % P, t = row % 32 / P;

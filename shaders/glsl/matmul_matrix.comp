@@ -1,5 +1,5 @@
 #version 460
-// y[t][r] = sum_k w[r][k] x[t][k] for up to eight tokens over packed parts (packed.glsl), on cooperative matrices: fields are f16
+// y[t][r] = sum_k w[r][k] x[t][k], eight tokens a workgroup, over packed parts (packed.glsl), on cooperative matrices: fields are f16
 // numbers, and x is the sum of two (split.comp). A workgroup takes TILES tiles, its subgroups share out the chunks. Lanes fill the
 // elements of matrices that are theirs: subgroups of 32, and elements where matrix_layout.comp says that they are.
 #pragma use_vulkan_memory_model
@@ -16,7 +16,7 @@ const uint TOKENS = 8;
 layout(push_constant) uniform Args {
   U64s packs;      // pack table
   U32s parts;      // parts of the operation
-  uint64_t x;      // [TOKENS][x_stride] f32
+  uint64_t x;      // [tokens][x_stride] f32
   F32sOut y;       // [tokens][y_stride] f32
   uint part_count;
   uint columns_;
@@ -24,7 +24,7 @@ layout(push_constant) uniform Args {
   uint x_stride;   // a multiple of 4
   uint y_stride;
   uint add;        // 1: y += instead of y =
-  U32x4s halves;   // x, as split.comp has made it
+  uint64_t halves; // x, as split.comp has made it
 } a;
 
 #define Factor coopmat<float16_t, gl_ScopeSubgroup, 16, 16, gl_MatrixUseA>
@@ -67,6 +67,8 @@ void main() {
   const uint lane = gl_SubgroupInvocationID, p = lane / 4, s = lane % 4;
   const uint chunks = (at.coded + 127) / 128;
   const uint tile0 = (group - part.first_tile) * TILES;
+  const uint first = gl_WorkGroupID.y * TOKENS, tokens = min(TOKENS, a.tokens - first);
+  const uint64_t halves = a.halves + gl_WorkGroupID.y * split_bytes(a.columns_);
 
   Sum sum[TILES][2];
   [[unroll]] for (uint i = 0; i < TILES; i++) sum[i][0] = sum[i][1] = Sum(0.0);
@@ -74,7 +76,7 @@ void main() {
   for (uint c = gl_SubgroupID; c < chunks; c += SUBGROUPS) {
     const uint C = columns_of(at, c);
     uvec4 x[8];
-    [[unroll]] for (uint q = 0; q < 8; q++) x[q] = a.halves.at[(c * 8 + q) * 32 + lane];
+    [[unroll]] for (uint q = 0; q < 8; q++) x[q] = U32x4s(halves).at[(c * 8 + q) * 32 + lane];
     [[unroll]] for (uint i = 0; i < TILES; i++) {
       const uint tile = tile0 + i;
       const uint P = 32 * tile < part.rows ? min(8, (part.rows - 32 * tile + 3) / 4) : 0;
@@ -92,7 +94,7 @@ void main() {
 
   const uint base = U32s(at.trailer).at[0];
   const float scale = scale_of_base(base), nothing = nothing_of_base(base);
-  F32s x = F32s(a.x), factors = F32s(uint64_t(a.halves) + uint64_t(chunks) * 4096);
+  F32s x = F32s(a.x + uint64_t(first) * a.x_stride * 4), factors = F32s(halves + uint64_t((a.columns_ + 127) / 128) * 4096);
   [[unroll]] for (uint i = 0; i < TILES; i++) {
     const uint tile = tile0 + i;
     if (32 * tile >= part.rows) break;
@@ -110,7 +112,7 @@ void main() {
         for (uint e_ = run.x + s; e_ < run.y; e_ += 4) {
           const Exception e = exception_at(at.entries, e_, w);
           [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            if (t < a.tokens) more[t] += only(e.t, (e.weight - nothing) * x.at[t * a.x_stride + e.column]);
+            if (t < tokens) more[t] += only(e.t, (e.weight - nothing) * x.at[t * a.x_stride + e.column]);
           }
         }
       }
@@ -119,7 +121,7 @@ void main() {
         [[unroll]] for (uint j = 0; j < 4; j++) {
           const float w = tail_weight(at, part.rows, 32 * tile + min(p + P * j, rows - 1), k, tail);
           [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            if (t < a.tokens) more[t][j] = fma(w, x.at[t * a.x_stride + at.coded + k], more[t][j]);
+            if (t < tokens) more[t][j] = fma(w, x.at[t * a.x_stride + at.coded + k], more[t][j]);
           }
         }
       }
@@ -139,7 +141,7 @@ void main() {
         v += sums[g * 512 + local * 16 + t] + sums[g * 512 + local * 16 + t + 8] / 2048.0;
         more_ += corrections[(g * 32 + local) * TOKENS + t];
       }
-      if (local % 8 < P && r < rows) write(t, part.first_row + 32 * tile + r, fma(v * factors.at[t], scale, more_));
+      if (local % 8 < P && r < rows) write(first + t, part.first_row + 32 * tile + r, fma(v * factors.at[t], scale, more_));
     }
   }
 }

@@ -36,9 +36,8 @@ void write(uint t, uint r, float v) {
 }
 
 void main() {
-  const uint group = gl_WorkGroupID.x;
-  const Part part = find_part(a.packs, a.parts, a.part_count, group);
-  const uint tile = (group - part.first_tile) / SLICES, slice = (group - part.first_tile) % SLICES;
+  const Part part = find_part(a.packs, a.parts, a.part_count, gl_WorkGroupID.x / SLICES);
+  const uint tile = gl_WorkGroupID.x / SLICES - part.first_tile, slice = gl_WorkGroupID.x % SLICES;
   const Packed at = packed_at(part.at, part.rows, a.columns_);
   const uint rows = part.rows - 32 * tile;
   const uint P = min(8, (rows + 3) / 4);
@@ -106,7 +105,9 @@ void main() {
   [[unroll]] for (uint t = 0; t < TOKENS; t++) {
     sum[t] += subgroupShuffleXor(sum[t], 1);
     sum[t] += subgroupShuffleXor(sum[t], 2);
-    for (uint lanes = SLICE; lanes < LANES; lanes *= 2) sum[t] += subgroupShuffleXor(sum[t], lanes);
+    if (SLICE < LANES) sum[t] += subgroupShuffleXor(sum[t], SLICE);
+    if (2 * SLICE < LANES) sum[t] += subgroupShuffleXor(sum[t], 2 * SLICE);
+    if (4 * SLICE < LANES) sum[t] += subgroupShuffleXor(sum[t], 4 * SLICE);
   }
   // A subgroup on its own needs no barrier, which is dear on a CPU.
   if (s == 0 && lane < SLICE && p < P) {

@@ -68,17 +68,17 @@ pub struct MatmulArgs {
     pub halves: u64,
 }
 
-/// `split.comp`: groups (8, 1, 1).
+/// `split.comp`: groups (8, tokens / 8, 1).
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 #[repr(C)]
 pub struct SplitArgs {
     /// `[tokens][x_stride]` f32.
     pub x: u64,
-    /// 4 KiB a chunk of 128 coded columns, and 32 bytes; written.
+    /// Of every eight tokens 4 KiB for 128 columns, and 32 bytes; written.
     pub halves: u64,
-    /// Columns that are coded, a multiple of 32.
-    pub coded: u32,
-    /// Tokens, at most 8.
+    /// Columns.
+    pub columns: u32,
+    /// Tokens.
     pub tokens: u32,
     /// f32 a row of x; a multiple of 4.
     pub x_stride: u32,

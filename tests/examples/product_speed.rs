@@ -75,7 +75,7 @@ impl Config {
     }
 
     /// Rows of a tile, and workgroups that share it.
-    fn tile(&self, rig: &KernelRig) -> (u32, u32) {
+    fn tile(&self) -> (u32, u32) {
         match (self.codec, self.way) {
             (Codec::Raw, _) => (self.subgroups * self.rows, 1),
             (_, Way::Multiply) => (32, 32 / self.rows),
@@ -101,13 +101,8 @@ fn make(rig: &KernelRig, dtype: Dtype, codec: Codec, rows: usize, columns: usize
     let per = (PART / row_bytes / 64 * 64).clamp(64.min(rows), rows);
     let cuts: Vec<usize> = (0..rows).step_by(per).map(|r| per.min(rows - r)).collect();
     let bytes = Random::new(1).rows(dtype, 64, columns).repeat(rows.div_ceil(64));
-    let first = DeviceMatrix::spread(
-        rig,
-        dtype,
-        columns,
-        &bytes,
-        Spread { codec, cuts: &cuts, lead: 0, gap: 0, tile: 1, groups: 1 },
-    );
+    let first =
+        DeviceMatrix::spread(rig, dtype, columns, &bytes, Spread { codec, cuts: &cuts, lead: 0, gap: 0, tile: 1 });
     let at_least = if rig.gpu.info().kind == DeviceKind::Cpu { AT_LEAST.1 } else { AT_LEAST.0 };
     let mut copies: Vec<DeviceMatrix> = (1..at_least.div_ceil(bytes.len())).map(|_| first.copy(rig)).collect();
     copies.push(first);
@@ -118,10 +113,10 @@ impl Prepared {
     fn new(rig: &KernelRig, config: Config, (rows, columns): (usize, usize), tokens: usize, made: &mut Made) -> Self {
         let (dtype, codec) = (config.dtype, config.codec);
         let copies = made.entry((dtype, codec)).or_insert_with(|| make(rig, dtype, codec, rows, columns));
-        let (tile, groups) = config.tile(rig);
-        let copies = copies.iter().map(|m| m.retile(rig, tile, groups)).collect();
+        let tile = config.tile().0;
+        let copies = copies.iter().map(|m| m.retile(rig, tile)).collect();
         let y = rig.poisoned("y", tokens.next_multiple_of(8) * rows);
-        let halves = rig.poisoned("halves", columns.div_ceil(128) * 1024 + 8);
+        let halves = rig.poisoned("halves", tokens.div_ceil(8) * (columns.div_ceil(128) * 1024 + 8));
         Self { kernel: config.kernel(rig), copies, y, halves, config }
     }
 
@@ -143,12 +138,12 @@ impl Prepared {
             let mut args = matrix.args(x, &self.y, tokens);
             if self.config.way != Way::Multiply {
                 args.halves = self.halves.address();
-                r.dispatch(&split, bytes_of(&split_args(&args)), [8, 1, 1]);
+                r.dispatch(&split, bytes_of(&split_args(&args)), [8, tokens.div_ceil(8) as u32, 1]);
                 if barriers {
                     r.barrier();
                 }
             }
-            let groups = [matrix.tiles, tokens.div_ceil(self.config.wide as usize) as u32, 1];
+            let groups = [matrix.tiles * self.config.tile().1, tokens.div_ceil(self.config.wide as usize) as u32, 1];
             r.dispatch(&self.kernel, bytes_of(&args), groups);
             if barriers {
                 r.barrier();

@@ -42,11 +42,11 @@ impl KernelRig {
 
     /// x for the matrix kernels: the arguments are completed with what is returned.
     pub fn split(&self, args: &mut MatmulArgs) -> Buffer {
-        let coded = args.columns & !31;
-        let halves = self.poisoned("halves", (coded.div_ceil(128) * 1024 + 8) as usize);
+        let groups = args.tokens.div_ceil(8);
+        let halves = self.poisoned("halves", (groups * (args.columns.div_ceil(128) * 1024 + 8)) as usize);
         args.halves = halves.address();
         let split = self.split_kernel();
-        self.run(&split, &split_args(args), [8, 1, 1]);
+        self.run(&split, &split_args(args), [8, groups, 1]);
         halves
     }
 
@@ -129,8 +129,8 @@ impl KernelRig {
 
 /// How `split` is asked for the x of a product.
 pub fn split_args(args: &MatmulArgs) -> SplitArgs {
-    let (coded, tokens, x_stride) = (args.columns & !31, args.tokens, args.x_stride);
-    SplitArgs { x: args.x, halves: args.halves, coded, tokens, x_stride, pad: 0 }
+    let (columns, tokens, x_stride) = (args.columns, args.tokens, args.x_stride);
+    SplitArgs { x: args.x, halves: args.halves, columns, tokens, x_stride, pad: 0 }
 }
 
 /// How the rows of a matrix lie on the device.
@@ -146,8 +146,6 @@ pub struct Spread<'a> {
     pub gap: usize,
     /// Rows of a tile.
     pub tile: u32,
-    /// Workgroups that share a tile.
-    pub groups: u32,
 }
 
 /// A matrix on the device, cut into parts over several packs, ready to be multiplied.
@@ -176,7 +174,7 @@ impl DeviceMatrix {
         lead: usize,
         tile: u32,
     ) -> Self {
-        Self::spread(rig, dtype, columns, bytes, Spread { codec: Codec::Raw, cuts, lead, gap: 0, tile, groups: 1 })
+        Self::spread(rig, dtype, columns, bytes, Spread { codec: Codec::Raw, cuts, lead, gap: 0, tile })
     }
 
     pub fn spread(rig: &KernelRig, dtype: Dtype, columns: usize, bytes: &[u8], spread: Spread<'_>) -> Self {
@@ -198,7 +196,7 @@ impl DeviceMatrix {
                 first_row: out_row as u32,
                 first_tile: tiles,
             });
-            tiles += (rows as u32).div_ceil(spread.tile) * spread.groups;
+            tiles += (rows as u32).div_ceil(spread.tile);
             row += rows;
             out_row += rows + spread.gap;
         }
@@ -244,12 +242,12 @@ impl DeviceMatrix {
         Self { parts: self.parts.clone(), packs, table, weights, ..*self }
     }
 
-    /// The same weights for workgroups that take tiles of `tile` rows, `groups` a tile.
-    pub fn retile(&self, rig: &KernelRig, tile: u32, groups: u32) -> Self {
+    /// The same weights for tiles of `tile` rows.
+    pub fn retile(&self, rig: &KernelRig, tile: u32) -> Self {
         let (mut parts, mut tiles) = (self.parts.clone(), 0);
         for part in &mut parts {
             part.first_tile = tiles;
-            tiles += part.rows.div_ceil(tile) * groups;
+            tiles += part.rows.div_ceil(tile);
         }
         let addresses: Vec<u64> = self.weights.iter().map(|w| w.address()).collect();
         let (packs, table) = (rig.upload("packs", &addresses), rig.upload("parts", &parts));

@@ -48,7 +48,7 @@ Part find_part(U64s packs, U32s parts, uint count, uint tile) {
   if (count <= gl_SubgroupSize) {
     const Part mine = part_at(packs, parts, min(gl_SubgroupInvocationID, count - 1));
     const bool before = gl_SubgroupInvocationID < count && tile >= mine.first_tile;
-    i = subgroupBallotBitCount(subgroupBallot(before)) - 1;
+    i = max(1, subgroupBallotBitCount(subgroupBallot(before))) - 1;
     const uvec2 at = uvec2(mine.at, mine.at >> 32);
     return Part(uint64_t(subgroupShuffle(at.y, i)) << 32 | subgroupShuffle(at.x, i), subgroupShuffle(mine.rows, i),
                 subgroupShuffle(mine.first_row, i), subgroupShuffle(mine.first_tile, i));
@@ -57,7 +57,10 @@ Part find_part(U64s packs, U32s parts, uint count, uint tile) {
     const uint mine = from + gl_SubgroupInvocationID;
     i += subgroupBallotBitCount(subgroupBallot(mine < count && tile >= parts.at[5 * min(mine, count - 1) + 4]));
   }
-  return part_at(packs, parts, i - 1);
+  return part_at(packs, parts, max(1, i) - 1);
 }
 
 float half_to_float(uint bits) { return unpackHalf2x16(bits).x; }
+
+// Bytes that split.comp makes of eight tokens of `columns` columns.
+uint64_t split_bytes(uint columns) { return uint64_t((columns + 127) / 128) * 4096 + 32; }

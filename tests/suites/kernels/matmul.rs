@@ -87,10 +87,10 @@ impl Product {
     }
 }
 
-/// Multiplies `tokens` of the product's x, after `prepare` has seen the arguments, and compares.
+/// Multiplies `tokens` of the product's x, after `prepare` has seen the arguments, and compares. `share` workgroups have a tile.
 pub(super) fn check(
     rig: &KernelRig,
-    (kernel, wide): (&Arc<Pipeline>, u32),
+    (kernel, wide, share): (&Arc<Pipeline>, u32, u32),
     (matrix, product): (&DeviceMatrix, &Product),
     (tokens, add): (usize, bool),
     (case, worst): (&str, &mut Worst),
@@ -120,7 +120,7 @@ pub(super) fn check(
     let y = rig.upload("y", &before);
     (args.x, args.y, args.add) = (x.address(), y.address(), add.into());
     let _prepared = prepare(&mut args);
-    rig.run(kernel, &args, [matrix.tiles, tokens.div_ceil(wide as usize) as u32, 1]);
+    rig.run(kernel, &args, [matrix.tiles * share, tokens.div_ceil(wide as usize) as u32, 1]);
     worst.check(case, &rig.elements(&y), &expected);
 }
 
@@ -133,7 +133,7 @@ fn sweep(split: Split, dtypes: &[Dtype]) {
             let local = (subgroup * split.subgroups).min(rig.gpu.info().max_workgroup_invocations);
             let constants = |wide| [local, wide, split.rows, split.touch.into()];
             let kernel = |wide| rig.kernel(&format!("matmul_{dtype}"), &constants(wide), Some(subgroup));
-            let (narrow, wide) = ((&kernel(1), 1), (&kernel(WIDE), WIDE));
+            let (narrow, wide) = ((&kernel(1), 1, 1), (&kernel(WIDE), WIDE, 1));
             let mut random = Random::new(u64::from(dtype.code()));
             for shape in shapes(dtype) {
                 let product = Product::random(&mut random, dtype, shape);
@@ -143,7 +143,6 @@ fn sweep(split: Split, dtypes: &[Dtype]) {
                     lead: 256,
                     gap: shape.gap,
                     tile: local / subgroup * split.rows,
-                    groups: 1,
                 };
                 let matrix = DeviceMatrix::spread(&rig, dtype, shape.columns, &product.bytes, spread);
                 let cases = [(narrow, 1), (narrow, 3), (wide, 2), (wide, 7), (wide, 8), (wide, 9), (wide, MOST_TOKENS)];

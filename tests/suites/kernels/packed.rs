@@ -69,16 +69,20 @@ fn sweep(subgroups: u32, slots: u32, widest: u32, codecs: &[Codec], dtypes: &[Dt
                     let magnitude: f64 = x.iter().map(|x| f64::from(x.abs())).sum();
                     y.iter_mut().for_each(|y| y.1 += unit * magnitude);
                 }
-                let spread =
-                    Spread { codec, cuts: shape.cuts, lead: 256, gap: shape.gap, tile: 32, groups: 32 / slice };
+                let spread = Spread { codec, cuts: shape.cuts, lead: 256, gap: shape.gap, tile: 32 };
                 let matrix = DeviceMatrix::spread(&rig, dtype, shape.columns, &product.bytes, spread);
                 for (kernel, wide) in &kernels {
                     for (tokens, add) in [(1, false), (3, true), (8, false), (MOST_TOKENS, true)] {
                         let (columns, cuts) = (shape.columns, shape.cuts);
                         let case = format!("{cuts:?}x{columns} tokens {tokens} by {wide} add {add} subgroup {lanes}");
-                        check(&rig, (kernel, *wide), (&matrix, &product), (tokens, add), (&case, &mut worst), &|_| {
-                            None
-                        });
+                        check(
+                            &rig,
+                            (kernel, *wide, 32 / slice),
+                            (&matrix, &product),
+                            (tokens, add),
+                            (&case, &mut worst),
+                            &|_| None,
+                        );
                     }
                 }
             }
@@ -125,12 +129,12 @@ fn on_matrices() {
                 let magnitude: f64 = x.iter().map(|x| f64::from(x.abs())).sum();
                 y.iter_mut().for_each(|y| y.1 = MATRIX * (y.1 + unit * magnitude));
             }
-            let spread = Spread { codec, cuts: shape.cuts, lead: 256, gap: shape.gap, tile: 32 * tiles, groups: 1 };
+            let spread = Spread { codec, cuts: shape.cuts, lead: 256, gap: shape.gap, tile: 32 * tiles };
             let matrix = DeviceMatrix::spread(&rig, dtype, shape.columns, &product.bytes, spread);
-            for (tokens, add) in [(1, false), (3, true), (8, false)] {
+            for (tokens, add) in [(1, false), (3, true), (8, false), (MOST_TOKENS, true)] {
                 let case = format!("{:?}x{} tokens {tokens} add {add}", shape.cuts, shape.columns);
                 let prepare = |args: &mut MatmulArgs| Some(rig.split(args));
-                check(&rig, (&kernel, 8), (&matrix, &product), (tokens, add), (&case, &mut worst), &prepare);
+                check(&rig, (&kernel, 8, 1), (&matrix, &product), (tokens, add), (&case, &mut worst), &prepare);
             }
         }
         worst.report();

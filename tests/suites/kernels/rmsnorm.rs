@@ -49,7 +49,7 @@ fn check(rig: &KernelRig, dtype: Dtype, (subgroup, subgroups): (u32, u32), worst
             dtype,
             width,
             &bytes,
-            Spread { cuts: &[1; 4], lead: 256, gap: 0, tile: 1, groups: 1, codec: Codec::Raw },
+            Spread { cuts: &[1; 4], lead: 256, gap: 0, tile: 1, codec: Codec::Raw },
         );
         let mut w = vec![0.0; 4 * width];
         dequantize(dtype, &bytes, &mut w);
