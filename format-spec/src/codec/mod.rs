@@ -1,6 +1,14 @@
 //! How the rows of a part are coded, losslessly. Encoder and decoder of a codec lie side by side, one codec a file.
 
+mod element;
+mod exceptions;
+mod p11;
+mod p12;
+mod packed;
+
 use crate::{Codec, Dtype};
+use p11::P11;
+use p12::P12;
 
 /// The rows of one part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +53,75 @@ pub enum CodecError {
         /// As the shape asks.
         expected: u64,
     },
+    /// What is left for exceptions is no whole number of them.
+    #[error("{bytes} bytes of exceptions, {entry} bytes each")]
+    Entries {
+        /// As found.
+        bytes: u64,
+        /// Bytes of one.
+        entry: u64,
+    },
+    /// A base whose exponents are not all finite, or zero.
+    #[error("exponent base {found}, not {least} to {most}")]
+    Base {
+        /// As found.
+        found: u32,
+        /// The least.
+        least: u32,
+        /// The most.
+        most: u32,
+    },
+    /// A reserved word that is not zero.
+    #[error("the words behind the exponent base are not zero")]
+    Reserved,
+    /// A list of exceptions that does not start where the one before it ends, or runs backwards or past the last.
+    #[error("exception list {list} is {start}..{end}")]
+    ListBounds {
+        /// Its number.
+        list: usize,
+        /// Its first entry.
+        start: usize,
+        /// The entry behind its last.
+        end: usize,
+    },
+    /// A list's table of starts that runs backwards or past its end.
+    #[error("exception list {list} has no place for row {p} of its tile")]
+    ListStarts {
+        /// Its number.
+        list: usize,
+        /// Which start.
+        p: usize,
+    },
+    /// An exception in another row than its list says, or below the last.
+    #[error("exception {entry} at {place:#x} is in no row of its list")]
+    EntryRow {
+        /// Its number.
+        entry: usize,
+        /// Its place.
+        place: u32,
+    },
+    /// An exception to the right of its window.
+    #[error("exception {entry} at {place:#x} is in no column of its list")]
+    EntryColumn {
+        /// Its number.
+        entry: usize,
+        /// Its place.
+        place: u32,
+    },
+    /// An exception that does not come after the one before it.
+    #[error("exception {entry} is not in order")]
+    EntryOrder {
+        /// Its number.
+        entry: usize,
+    },
+    /// A field that no weight of the type has, or one that is not 0 though an exception or nothing lies there.
+    #[error("row {row}, column {column}: no weight is coded so")]
+    Field {
+        /// Its row.
+        row: usize,
+        /// Its column.
+        column: usize,
+    },
 }
 
 impl Codec {
@@ -55,8 +132,11 @@ impl Codec {
 
     /// Rows of this type can be coded so.
     pub fn takes(self, dtype: Dtype) -> bool {
-        let _ = dtype;
-        self == Self::Raw
+        match self {
+            Self::Raw => true,
+            Self::P12 | Self::P11 => matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::Bf16),
+            Self::Zstd | Self::Zfp | Self::F16 | Self::Bf16 => false,
+        }
     }
 
     /// Appends the rows in `raw`, coded, to `out`; whether that is smaller than `raw` is for the caller to see.
@@ -64,28 +144,48 @@ impl Codec {
     /// # Errors
     /// [`CodecError::Type`] where this codec does not take the type, [`CodecError::Length`] where `raw` does not fit `shape`.
     pub fn encode(self, shape: Shape, raw: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
+        self.accept(shape)?;
         length(raw.len(), shape.raw_len())?;
         match self {
-            Self::Raw => out.extend_from_slice(raw),
-            _ => return Err(CodecError::Type { codec: self, dtype: shape.dtype }),
+            Self::P12 => packed::encode::<P12>(shape, raw, out),
+            Self::P11 => packed::encode::<P11>(shape, raw, out),
+            _ => {
+                out.extend_from_slice(raw);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Checks all that a kernel relies on, without decoding: lengths, counts, places of exceptions.
     pub fn check(self, shape: Shape, coded: &[u8]) -> Result<(), CodecError> {
+        self.accept(shape)?;
         match self {
-            Self::Raw => length(coded.len(), shape.raw_len()),
-            _ => Err(CodecError::Type { codec: self, dtype: shape.dtype }),
+            Self::P12 => packed::check::<P12>(shape, coded),
+            Self::P11 => packed::check::<P11>(shape, coded),
+            _ => length(coded.len(), shape.raw_len()),
         }
     }
 
     /// Checks `coded` and writes the source's bytes to `raw`, which is `shape.raw_len()` long.
     pub fn decode(self, shape: Shape, coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
-        self.check(shape, coded)?;
+        self.accept(shape)?;
         length(raw.len(), shape.raw_len())?;
-        raw.copy_from_slice(coded);
-        Ok(())
+        match self {
+            Self::P12 => packed::decode::<P12>(shape, coded, raw),
+            Self::P11 => packed::decode::<P11>(shape, coded, raw),
+            _ => {
+                length(coded.len(), raw.len())?;
+                raw.copy_from_slice(coded);
+                Ok(())
+            }
+        }
+    }
+
+    fn accept(self, shape: Shape) -> Result<(), CodecError> {
+        match self.takes(shape.dtype) {
+            true => Ok(()),
+            false => Err(CodecError::Type { codec: self, dtype: shape.dtype }),
+        }
     }
 }
 
