@@ -73,6 +73,13 @@ fn choice() -> impl TypedValueParser<Value = Choice> {
         .map(move |name| codec(name).map_or(Choice::Auto, Choice::Only))
 }
 
+/// A picture's path. Its name must say so: with --force a slip of the hand must not replace a model.
+fn svg(path: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(path);
+    let named = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("svg"));
+    if named { Ok(path) } else { Err("a picture's name must end in .svg".into()) }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Convert {
     /// A GGUF file (of a split model: any of its files), or a folder with config.json and safetensors.
@@ -114,6 +121,17 @@ pub(crate) struct Repack {
 pub(crate) struct Inspect {
     /// The archive; with --codecs also a safetensors or GGUF file, or a folder with safetensors.
     pub file: PathBuf,
+    /// Measure every codec on every tensor, beside the entropy of its weights: bits a weight, exceptions, what --target run and
+    /// ship would take. Only the weights are read, so that models of any architecture can be measured; every encoding is
+    /// decoded again and compared.
+    #[arg(long)]
+    pub codecs: bool,
+    /// Draw what was measured as an SVG picture.
+    #[arg(long, value_name = "OUT.svg", requires = "codecs", value_parser = svg)]
+    pub chart: Option<PathBuf>,
+    /// Replace an existing picture.
+    #[arg(long, requires = "chart")]
+    pub force: bool,
     /// Print it as JSON: without --codecs everything in the index but the vocabulary's tables.
     #[arg(long)]
     pub json: bool,

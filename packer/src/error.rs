@@ -9,6 +9,7 @@ use symbiote_format::codec::CodecError;
 use symbiote_format::{ByteSize, Codec, FormatError};
 
 use crate::architecture::ArchitectureError;
+use crate::coding::CodingError;
 use crate::outline::Outline;
 use crate::planner::PlanError;
 use crate::source::gguf::GgufError;
@@ -44,6 +45,11 @@ pub enum Problem {
     /// One safetensors file, without what describes the model.
     #[error("a safetensors file alone does not describe a model: name its folder, with config.json in it")]
     FolderExpected,
+    /// A file that cannot be measured.
+    #[error(
+        "its weights cannot be read: name a .pak archive, a GGUF or safetensors file, or a folder with safetensors"
+    )]
+    NoWeights,
     /// A text file that is too long to be what its name says.
     #[error("it has {len} bytes, and the limit is {limit}")]
     TooLong {
@@ -144,9 +150,14 @@ impl Problem {
         Self::Part { tensor, part, rows, codec, rule }
     }
 
-    pub(crate) fn not_lossless(outline: &Outline, part: usize, codec: Codec) -> Self {
-        let (tensor, rows) = outline.rows_of(part);
-        Self::NotLossless { tensor, rows, codec }
+    pub(crate) fn coding(outline: &Outline, part: usize, error: CodingError) -> Self {
+        match error {
+            CodingError::Codec(codec, rule) => Self::part(outline, part, codec, rule),
+            CodingError::NotLossless(codec) => {
+                let (tensor, rows) = outline.rows_of(part);
+                Self::NotLossless { tensor, rows, codec }
+            }
+        }
     }
 }
 

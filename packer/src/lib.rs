@@ -3,7 +3,7 @@
 //! [`convert`] reads a source into a checkpoint (`source`), gives its tensors their places (`architecture`), cuts them
 //! into packs (`planner`), drafts the index (`draft`) and writes the weights (`segments`), each part by the codec that a
 //! [`Policy`] allows and that makes it smallest (`coding`), into a file that appears whole or not at all (`output`).
-//! [`repack`] does the last of it again, from an archive.
+//! [`repack`] does the last of it again, from an archive; [`measure`](measure()) says what each codec would make of a model.
 #![deny(missing_docs)]
 
 mod architecture;
@@ -17,6 +17,7 @@ mod extract;
 mod inspect;
 pub mod limits;
 mod map;
+mod measure;
 mod monitor;
 mod origin;
 mod outline;
@@ -36,6 +37,7 @@ pub use convert::{ConvertOptions, convert, default_output};
 pub use error::{Error, Problem};
 pub use extract::{ExtractReport, extract};
 pub use inspect::{inspect_json, inspect_text};
+pub use measure::{Measurement, PartsOf, TensorMeasure, Total, measure};
 pub use monitor::Monitor;
 pub use planner::PlanError;
 pub use policy::{Choice, Policy, PolicyError, Target};

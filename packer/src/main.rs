@@ -12,7 +12,7 @@ use clap::{CommandFactory, Parser};
 use symbiote_format::ByteSize;
 use symbiote_packer::{
     ArchiveReport, ConvertOptions, Error, PolicyError, Problem, RepackOptions, convert, default_output, extract,
-    inspect_json, inspect_text, repack, verify,
+    inspect_json, inspect_text, measure, repack, verify,
 };
 
 use cli::{Cli, Command};
@@ -72,6 +72,10 @@ fn run(command: Command, terminal: &Terminal) -> Result<String, Failure> {
             let options = RepackOptions { policy: args.coding.policy()?, threads: None, force: args.force };
             let report = repack(&args.input, &args.output, &options, terminal)?;
             Ok(written(&args.output, &report, args.json))
+        }
+        Command::Inspect(args) if args.codecs => {
+            let measurement = measure(&args.file, args.chart.as_deref(), args.force, terminal)?;
+            Ok(if args.json { format!("{:#}\n", measurement.to_json()) } else { measurement.to_text() })
         }
         Command::Inspect(args) if args.json => Ok(format!("{:#}\n", inspect_json(&args.file)?)),
         Command::Inspect(args) => Ok(inspect_text(&args.file)?),

@@ -89,7 +89,7 @@ impl Outline {
     }
 
     /// Memory is set aside for decoded packs: coded bytes, few as they may be, must not claim more than a pack holds.
-    fn check_lengths(&self) -> Result<(), FormatError> {
+    pub fn check_lengths(&self) -> Result<(), FormatError> {
         let longest = (0..self.packs.len()).map(|pack| self.pack_len(pack)).max().unwrap_or(0);
         match longest > limits::PACK_BYTES {
             true => Err(FormatError::AboveLimit { what: "pack bytes", found: longest, limit: limits::PACK_BYTES }),

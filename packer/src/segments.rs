@@ -7,7 +7,7 @@ use std::path::Path;
 
 use symbiote_format::{Codec, PART_ALIGN, SEGMENT_ALIGN, Sha256};
 
-use crate::coding::{CodingError, Scratch};
+use crate::coding::Scratch;
 use crate::error::{At, Error, Problem};
 use crate::monitor::Monitor;
 use crate::origin::Origin;
@@ -70,18 +70,11 @@ impl Segments<'_> {
                 let candidates = self.policy.candidates(self.outline.tensor(part).facts());
                 let (shape, start) = (self.outline.shape(part), segment.len());
                 let codec = scratch.append_smallest(shape, &raw, &candidates, &mut segment);
-                let codec = codec.map_err(|error| self.explain(part, error)).at(path)?;
+                let codec = codec.map_err(|error| Problem::coding(self.outline, part, error)).at(path)?;
                 parts.push((codec, (segment.len() - start) as u64));
             }
             let sha256 = Sha256::of(&segment);
             Ok((segment, CodedPack { parts, sha256 }))
-        }
-    }
-
-    fn explain(&self, part: usize, error: CodingError) -> Problem {
-        match error {
-            CodingError::Codec(codec, rule) => Problem::part(self.outline, part, codec, rule),
-            CodingError::NotLossless(codec) => Problem::not_lossless(self.outline, part, codec),
         }
     }
 }
