@@ -1,47 +1,137 @@
-//! Elements of the plain types as bits, and their exact forms in bf16.
-
-use half::{bf16, f16};
+//! Elements of the plain types and their exact forms in 16 bits, a row at a time, so that compilers make vectors of it.
 
 use crate::Dtype;
 
-/// The bits of element `i`.
-pub(super) fn get(dtype: Dtype, raw: &[u8], i: usize) -> u32 {
-    match dtype {
-        Dtype::F32 => u32::from_le_bytes([raw[4 * i], raw[4 * i + 1], raw[4 * i + 2], raw[4 * i + 3]]),
-        _ => u16::from_le_bytes([raw[2 * i], raw[2 * i + 1]]).into(),
+/// A bf16 that is no weight: it stands for a value that bf16 does not have.
+pub(super) const NONE: u16 = 0x7FFF;
+
+/// The bits of an element of the source; its length says which type.
+pub(super) fn bits(element: &[u8]) -> u32 {
+    match *element {
+        [a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
+        [a, b] => u16::from_le_bytes([a, b]).into(),
+        _ => 0,
     }
 }
 
-/// Makes `bits` element `i`.
-pub(super) fn set(dtype: Dtype, raw: &mut [u8], i: usize, bits: u32) {
+/// The elements of `raw` in bf16, [`NONE`] for those that are not exact in it.
+#[inline(always)]
+pub(super) fn narrow(dtype: Dtype, raw: &[u8], values: &mut [u16]) {
     match dtype {
-        Dtype::F32 => raw[4 * i..][..4].copy_from_slice(&bits.to_le_bytes()),
-        _ => raw[2 * i..][..2].copy_from_slice(&bits.to_le_bytes()[..2]),
-    }
-}
-
-/// The bf16 with the value of `bits`, if there is one; not for F16's infinities and NaN, which are no weights.
-pub(super) fn narrow(dtype: Dtype, bits: u32) -> Option<u16> {
-    let single = match dtype {
-        Dtype::F32 => bits,
-        Dtype::F16 => {
-            let value = f16::from_bits(u16::try_from(bits).ok()?);
-            value.is_finite().then(|| value.to_f32().to_bits())?
+        Dtype::F32 => {
+            for (value, raw) in values.iter_mut().zip(raw.as_chunks().0) {
+                *value = upper(u32::from_le_bytes(*raw));
+            }
         }
-        _ => bits << 16,
+        Dtype::F16 => {
+            for (value, raw) in values.iter_mut().zip(raw.as_chunks().0) {
+                *value = upper(half_to_single(u16::from_le_bytes(*raw)));
+            }
+        }
+        _ => {
+            for (value, raw) in values.iter_mut().zip(raw.as_chunks().0) {
+                *value = u16::from_le_bytes(*raw);
+            }
+        }
+    }
+}
+
+/// The inverse. The first column that has no finite value, or none that the type has, is the error.
+#[inline(always)]
+pub(super) fn widen(dtype: Dtype, values: &[u16], raw: &mut [u8]) -> Result<(), usize> {
+    let mut bad = false;
+    match dtype {
+        Dtype::F32 => {
+            for (value, raw) in values.iter().zip(raw.as_chunks_mut().0) {
+                *raw = (u32::from(*value) << 16).to_le_bytes();
+                bad |= !is_finite(*value);
+            }
+        }
+        Dtype::F16 => {
+            for (value, raw) in values.iter().zip(raw.as_chunks_mut().0) {
+                let half = single_to_half(u32::from(*value) << 16);
+                *raw = half.to_le_bytes();
+                bad |= !is_finite(*value) | (half_to_single(half) != u32::from(*value) << 16);
+            }
+        }
+        _ => {
+            for (value, raw) in values.iter().zip(raw.as_chunks_mut().0) {
+                *raw = value.to_le_bytes();
+                bad |= !is_finite(*value);
+            }
+        }
+    }
+    let refused = |value: &u16| {
+        let single = u32::from(*value) << 16;
+        !is_finite(*value) || dtype == Dtype::F16 && half_to_single(single_to_half(single)) != single
     };
-    let upper = u16::try_from(single >> 16).ok()?;
-    (single & 0xFFFF == 0).then_some(upper)
+    match bad {
+        true => Err(values.iter().position(refused).unwrap_or(0)),
+        false => Ok(()),
+    }
 }
 
-/// The bits of a finite bf16, if the type has its value.
-pub(super) fn widen(dtype: Dtype, value: u16) -> Option<u32> {
-    match dtype {
-        Dtype::F32 => Some(u32::from(value) << 16),
-        Dtype::F16 => {
-            let half = f16::from_f32(bf16::from_bits(value).to_f32()).to_bits().into();
-            (narrow(dtype, half) == Some(value)).then_some(half)
+/// Whether a bf16 is neither infinite nor NaN.
+fn is_finite(value: u16) -> bool {
+    value & 0x7F80 != 0x7F80
+}
+
+/// The bf16 of an f32's bits, or [`NONE`].
+fn upper(single: u32) -> u16 {
+    let [low0, low1, high0, high1] = single.to_le_bytes();
+    if low0 | low1 == 0 { u16::from_le_bytes([high0, high1]) } else { NONE }
+}
+
+/// Bits of an f16 to those of the f32 of the same value; infinities and NaN keep their mantissa.
+#[inline(always)]
+pub(super) fn half_to_single(half: u16) -> u32 {
+    let magnitude = u32::from(half & 0x7FFF) << 13;
+    // Exponents are biased by 127 there and by 15 here.
+    let normal = magnitude + (112 << 23);
+    let subnormal = (f32::from_bits(magnitude + (113 << 23)) - f32::from_bits(113 << 23)).to_bits();
+    let finite = if magnitude < 1 << 23 { subnormal } else { normal };
+    let value = if magnitude < 31 << 23 { finite } else { normal + (112 << 23) };
+    u32::from(half & 0x8000) << 16 | value
+}
+
+/// The inverse, for what is exact in f16; something else for what is not, as going back shows.
+#[inline(always)]
+pub(super) fn single_to_half(single: u32) -> u16 {
+    let magnitude = single & 0x7FFF_FFFF;
+    let normal = magnitude.wrapping_sub(112 << 23) >> 13;
+    // In this sum, the unit in the last place is that of f16's subnormals.
+    let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5f32.to_bits());
+    let finite = if magnitude < 113 << 23 { subnormal } else { normal };
+    let value = if magnitude < 255 << 23 { finite } else { magnitude.wrapping_sub(224 << 23) >> 13 };
+    let [low, high, ..] = (value & 0x7FFF | single >> 16 & 0x8000).to_le_bytes();
+    u16::from_le_bytes([low, high])
+}
+
+#[cfg(test)]
+mod tests {
+    use half::f16;
+
+    use super::*;
+
+    #[test]
+    fn every_half_and_back() {
+        for bits in 0..=u16::MAX {
+            let single = half_to_single(bits);
+            assert_eq!(single_to_half(single), bits);
+            if !f16::from_bits(bits).is_nan() {
+                assert_eq!(single, f16::from_bits(bits).to_f32().to_bits());
+            }
         }
-        _ => Some(value.into()),
+    }
+
+    #[test]
+    fn what_is_exact_in_no_half_does_not_come_back() {
+        let halves: std::collections::HashSet<u32> = (0..=u16::MAX).map(half_to_single).collect();
+        for upper in 0..=u16::MAX {
+            for lower in [0, 1, 0x1000, 0x2000, 0x8000, 0xFFFF] {
+                let single = u32::from(upper) << 16 | lower;
+                assert_eq!(half_to_single(single_to_half(single)) == single, halves.contains(&single), "{single:#x}");
+            }
+        }
     }
 }

@@ -1,209 +1,198 @@
-//! Weights that a codec's fields cannot hold: their source bits, in lists by place.
+//! Weights that a codec's fields cannot hold: their source bits, in lists by place. The trailer of a coded part.
 //!
-//! A list is of one tile (32 rows) and one window (2048 columns), in the order in which a kernel's workgroup reads them, so
-//! that the workgroup finds its exceptions without a search.
+//! A list is of one tile and one window, in the order in which a kernel's workgroup reads them, so that it finds its
+//! exceptions without a search.
 
-use super::{CodecError, Shape};
-use crate::Dtype;
+use std::ops::{Range, RangeInclusive};
 
-/// Rows of a whole tile.
-pub(super) const TILE: usize = 32;
-/// Columns of a whole window.
-const WINDOW: usize = 2048;
+use super::CodecError;
+use super::grid::{Grid, Strip};
+
 /// The base, and three words of zeros.
 const HEAD: usize = 16;
+/// Starts of a list's strips.
+const STARTS: usize = 16;
 
-/// The matrix whose exceptions are listed: all rows, and the columns that are coded.
-#[derive(Clone, Copy)]
-pub(super) struct Grid {
-    pub rows: usize,
-    pub columns: usize,
-    /// Bytes of an element in the source.
-    pub element: usize,
+/// Bytes of a trailer without exceptions.
+pub(super) fn fixed_len(grid: &Grid) -> usize {
+    HEAD + 4 * (grid.lists() + 1) + STARTS * grid.lists()
 }
 
-impl Grid {
-    /// The first `columns` columns of `shape`.
-    pub fn new(shape: Shape, columns: usize) -> Self {
-        Self { rows: shape.rows as usize, columns, element: if shape.dtype == Dtype::F32 { 4 } else { 2 } }
-    }
-
-    /// Rows of a tile lie in four runs of this many; the last tile is only as high as it must be.
-    pub fn run(&self, tile: usize) -> usize {
-        (self.rows - tile * TILE).min(TILE).div_ceil(4)
-    }
-
-    pub fn tiles(&self) -> usize {
-        self.rows.div_ceil(TILE)
-    }
-
-    fn windows(&self) -> usize {
-        self.columns.div_ceil(WINDOW)
-    }
-
-    fn lists(&self) -> usize {
-        self.tiles() * self.windows()
-    }
-
-    /// Bytes of a trailer without exceptions.
-    pub fn fixed_len(&self) -> usize {
-        HEAD + 4 * (self.lists() + 1) + 16 * self.lists()
-    }
-
-    /// Bytes of one exception.
-    pub fn entry_len(&self) -> usize {
-        if self.element == 4 { 8 } else { 4 }
-    }
+/// Bytes of an exception of a type with `element` bytes.
+pub(super) fn entry_len(element: usize) -> usize {
+    if element == 4 { 8 } else { 4 }
 }
 
-/// Exceptions found so far, in any order.
-#[derive(Default)]
-pub(super) struct Exceptions(Vec<Exception>);
-
-struct Exception {
-    list: usize,
-    p: u32,
-    /// As stored: `t << 14 | p << 11 | column in the window`. Among those of one p it has the order of (t, column).
-    place: u32,
-    bits: u32,
+/// A trailer in the making. Exceptions come in the order of [`Grid::strips`], those of a strip by row and column.
+pub(super) struct Writer {
+    element: usize,
+    count: u32,
+    first: Vec<u32>,
+    starts: Vec<[u16; 8]>,
+    entries: Vec<u8>,
 }
 
-impl Exceptions {
-    /// The weight at `row` and `column`, whose bits in the source are `bits`, is one.
-    pub fn push(&mut self, grid: &Grid, row: usize, column: usize, bits: u32) {
-        let (tile, window) = (row / TILE, column / WINDOW);
-        let (t, p) = (row % TILE / grid.run(tile), row % TILE % grid.run(tile));
-        let word = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let place = word(t << 14 | p << 11 | column % WINDOW);
-        self.0.push(Exception { list: tile * grid.windows() + window, p: word(p), place, bits });
+impl Writer {
+    pub fn new(grid: &Grid, element: usize) -> Self {
+        Self { element, count: 0, first: vec![0], starts: vec![[0; 8]; grid.lists()], entries: Vec::new() }
+    }
+
+    /// The weight in row `t` of `strip`, `column` columns from its left, whose bits in the source are `bits`.
+    pub fn push(&mut self, strip: &Strip, t: usize, column: usize, bits: u32) {
+        let place = word(t << 14 | strip.p << 11 | column);
+        match self.element {
+            4 => self.entries.extend([place, bits].into_iter().flat_map(u32::to_le_bytes)),
+            _ => self.entries.extend((place | bits << 16).to_le_bytes()),
+        }
+        self.count += 1;
+    }
+
+    /// All exceptions of `strip` have been pushed.
+    pub fn end(&mut self, strip: &Strip) {
+        // At most seven strips come before one, so that their exceptions can be counted in 16 bits.
+        let len = u16::try_from(self.count - self.first[strip.list]).unwrap_or(u16::MAX);
+        self.starts[strip.list][strip.p + 1..].fill(len);
+        if strip.p + 1 == strip.run {
+            self.first.push(self.count);
+        }
     }
 
     /// Appends the trailer.
-    pub fn write(mut self, grid: &Grid, base: u32, out: &mut Vec<u8>) {
-        self.0.sort_unstable_by_key(|e| (e.list, e.p, e.place));
-        let mut word = |n: usize| out.extend_from_slice(&u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes());
-        [base as usize, 0, 0, 0].into_iter().for_each(&mut word);
-        let firsts: Vec<usize> = (0..=grid.lists()).map(|list| self.0.partition_point(|e| e.list < list)).collect();
-        firsts.iter().copied().for_each(&mut word);
-        for bounds in firsts.windows(2) {
-            let list = &self.0[bounds[0]..bounds[1]];
-            for p in 0..8 {
-                // At most 7 runs of 4 rows of 2048 columns come before one.
-                let start = list.partition_point(|e| e.p < p);
-                out.extend_from_slice(&u16::try_from(start).unwrap_or(u16::MAX).to_le_bytes());
-            }
-        }
-        for e in &self.0 {
-            match grid.element {
-                4 => out.extend([e.place, e.bits].into_iter().flat_map(u32::to_le_bytes)),
-                _ => out.extend_from_slice(&(e.place | e.bits << 16).to_le_bytes()),
-            }
-        }
+    pub fn write(self, base: u16, out: &mut Vec<u8>) {
+        out.extend([u32::from(base), 0, 0, 0].into_iter().chain(self.first).flat_map(u32::to_le_bytes));
+        out.extend(self.starts.into_iter().flatten().flat_map(u16::to_le_bytes));
+        out.extend(self.entries);
     }
 }
 
 /// A trailer that has been checked.
 pub(super) struct Trailer<'a> {
-    grid: Grid,
-    pub base: u32,
-    first: &'a [u8],
-    entries: &'a [u8],
+    element: usize,
+    pub base: u16,
+    first: &'a [[u8; 4]],
+    starts: &'a [[u8; STARTS]],
+    entries: &'a [[u8; 4]],
+}
+
+/// An exception: the row in its strip, the column from the strip's left, and its bits in the source.
+pub(super) struct Exception {
+    pub t: usize,
+    pub column: usize,
+    pub bits: u32,
+    place: u32,
 }
 
 impl<'a> Trailer<'a> {
     /// Checks every rule of a trailer.
-    pub fn parse(grid: Grid, bytes: &'a [u8], bases: std::ops::RangeInclusive<u32>) -> Result<Self, CodecError> {
-        let expected = grid.fixed_len() as u64;
-        let short = CodecError::Length { found: bytes.len() as u64, expected };
+    pub fn parse(grid: &Grid, element: usize, bases: RangeInclusive<u16>, bytes: &'a [u8]) -> Result<Self, CodecError> {
+        let short = CodecError::Short { found: bytes.len() as u64, least: fixed_len(grid) as u64 };
         let (head, rest) = bytes.split_at_checked(HEAD).ok_or(short.clone())?;
         let (first, rest) = rest.split_at_checked(4 * (grid.lists() + 1)).ok_or(short.clone())?;
-        let (starts, entries) = rest.split_at_checked(16 * grid.lists()).ok_or(short)?;
-        if entries.len() % grid.entry_len() != 0 {
-            return Err(CodecError::Entries { bytes: entries.len() as u64, entry: grid.entry_len() as u64 });
-        }
-        let base = word(head, 0);
-        if !bases.contains(&base) {
-            return Err(CodecError::Base { found: base, least: *bases.start(), most: *bases.end() });
-        }
-        if head[4..].iter().any(|b| *b != 0) {
+        let (starts, entries) = rest.split_at_checked(STARTS * grid.lists()).ok_or(short)?;
+        check_entries(entries.len() as u64, element)?;
+        let found = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
+        let base = u16::try_from(found).ok().filter(|base| bases.contains(base));
+        let base = base.ok_or(CodecError::Base { found, least: *bases.start(), most: *bases.end() })?;
+        if head[4..].iter().any(|byte| *byte != 0) {
             return Err(CodecError::Reserved);
         }
-        let trailer = Self { grid, base, first, entries };
-        trailer.check_lists(starts)?;
+        let trailer = Self {
+            element,
+            base,
+            first: first.as_chunks().0,
+            starts: starts.as_chunks().0,
+            entries: entries.as_chunks().0,
+        };
+        trailer.check_lists(grid)?;
         Ok(trailer)
     }
 
-    fn check_lists(&self, starts: &[u8]) -> Result<(), CodecError> {
-        let count = self.entries.len() / self.grid.entry_len();
+    fn check_lists(&self, grid: &Grid) -> Result<(), CodecError> {
+        let count = self.entries.len() * 4 / entry_len(self.element);
         let mut end = 0;
-        for list in 0..self.grid.lists() {
-            let (start, next) = (word(self.first, list) as usize, word(self.first, list + 1) as usize);
+        for list in 0..grid.lists() {
+            let Range { start, end: next } = self.list(list);
             if start != end || next < start || next > count {
                 return Err(CodecError::ListBounds { list, start, end: next });
             }
             end = next;
-            self.check_list(list, start..next, &starts[16 * list..][..16])?;
+            for p in 0..8 {
+                self.check_strip(grid, list, p)?;
+            }
         }
-        if word(self.first, self.grid.lists()) as usize != end || end != count {
-            return Err(CodecError::ListBounds { list: self.grid.lists(), start: end, end: count });
+        match end == count && self.first(grid.lists()) == end {
+            true => Ok(()),
+            false => Err(CodecError::ListBounds { list: grid.lists(), start: end, end: count }),
+        }
+    }
+
+    /// Checks the exceptions of strip `p`; of one that the tile does not have there are none.
+    fn check_strip(&self, grid: &Grid, list: usize, p: usize) -> Result<(), CodecError> {
+        let entries = self.list(list);
+        let Range { start, end } = self.strip_entries(list, p);
+        let strip = grid.strip(list, p);
+        let starts_late = p == 0 && start != entries.start;
+        let is_none_but_has = p >= strip.run && start != entries.end;
+        if starts_late || is_none_but_has || start > end || end > entries.end {
+            return Err(CodecError::ListStarts { list, p });
+        }
+        let mut last = None;
+        for entry in start..end {
+            let Exception { t, column, place, .. } = self.entry(entry);
+            if t >= 4 || (place >> 11 & 7) as usize != p || strip.row(t) >= grid.rows {
+                return Err(CodecError::EntryRow { entry, place });
+            }
+            if column >= strip.columns.len() {
+                return Err(CodecError::EntryColumn { entry, place });
+            }
+            // Within a strip, places are in the order of row and column.
+            if last >= Some(place) {
+                return Err(CodecError::EntryOrder { entry, place });
+            }
+            last = Some(place);
         }
         Ok(())
     }
 
-    fn check_list(&self, list: usize, entries: std::ops::Range<usize>, starts: &[u8]) -> Result<(), CodecError> {
-        let (tile, window) = (list / self.grid.windows(), list % self.grid.windows());
-        let (run, len) = (self.grid.run(tile), entries.len());
-        let start = |p: usize| usize::from(u16::from_le_bytes([starts[2 * p], starts[2 * p + 1]]));
-        for p in 0..8 {
-            let (from, to) = (start(p), if p < 7 { start(p + 1) } else { len });
-            let outside = p >= run && from != len;
-            if from > to || to > len || outside || p == 0 && from != 0 {
-                return Err(CodecError::ListStarts { list, p });
-            }
-            let mut last = None;
-            for i in entries.start + from..entries.start + to {
-                let (place, _) = self.entry(i);
-                let (t, column) = ((place >> 14) as usize, (place & 0x7FF) as usize);
-                let row = tile * TILE + p + run * t;
-                if t >= 4 || (place >> 11 & 7) as usize != p || row >= self.grid.rows {
-                    return Err(CodecError::EntryRow { entry: i, place });
-                }
-                if window * WINDOW + column >= self.grid.columns {
-                    return Err(CodecError::EntryColumn { entry: i, place });
-                }
-                if last >= Some(place) {
-                    return Err(CodecError::EntryOrder { entry: i });
-                }
-                last = Some(place);
-            }
-        }
-        Ok(())
+    fn first(&self, list: usize) -> usize {
+        u32::from_le_bytes(self.first[list]) as usize
     }
 
-    /// Place and source bits of entry `i`.
-    fn entry(&self, i: usize) -> (u32, u32) {
-        match self.grid.element {
-            4 => (word(self.entries, 2 * i), word(self.entries, 2 * i + 1)),
-            _ => (word(self.entries, i) & 0xFFFF, word(self.entries, i) >> 16),
-        }
+    fn list(&self, list: usize) -> Range<usize> {
+        self.first(list)..self.first(list + 1)
     }
 
-    /// Row, column and source bits of every exception.
-    pub fn iter(&self) -> impl Iterator<Item = (usize, usize, u32)> {
-        (0..self.grid.lists()).flat_map(move |list| {
-            let (tile, window) = (list / self.grid.windows(), list % self.grid.windows());
-            let run = self.grid.run(tile);
-            (word(self.first, list) as usize..word(self.first, list + 1) as usize).map(move |i| {
-                let (place, bits) = self.entry(i);
-                let row = tile * TILE + (place >> 11 & 7) as usize + run * (place >> 14) as usize;
-                (row, window * WINDOW + (place & 0x7FF) as usize, bits)
-            })
-        })
+    fn strip_entries(&self, list: usize, p: usize) -> Range<usize> {
+        let Range { start: first, end } = self.list(list);
+        let start = |p: usize| first + usize::from(u16::from_le_bytes(self.starts[list].as_chunks().0[p]));
+        start(p)..if p < 7 { start(p + 1) } else { end }
+    }
+
+    fn entry(&self, i: usize) -> Exception {
+        let word = |i: usize| u32::from_le_bytes(self.entries[i]);
+        let (place, bits) = match self.element {
+            4 => (word(2 * i), word(2 * i + 1)),
+            _ => (word(i) & 0xFFFF, word(i) >> 16),
+        };
+        Exception { t: (place >> 14) as usize, column: (place & 0x7FF) as usize, bits, place }
+    }
+
+    /// The exceptions of `strip`, by row and column.
+    pub fn of(&self, strip: &Strip) -> impl Iterator<Item = Exception> {
+        self.strip_entries(strip.list, strip.p).map(|i| self.entry(i))
     }
 }
 
-/// The `i`th `u32`.
-fn word(bytes: &[u8], i: usize) -> u32 {
-    let at = 4 * i;
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+/// Checks that `bytes` are a whole number of exceptions.
+pub(super) fn check_entries(bytes: u64, element: usize) -> Result<(), CodecError> {
+    let entry = entry_len(element) as u64;
+    match bytes.is_multiple_of(entry) {
+        true => Ok(()),
+        false => Err(CodecError::Entries { bytes, entry }),
+    }
+}
+
+/// A number that 32 bits hold, because a [`Grid`] has fewer weights than that.
+fn word(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
 }

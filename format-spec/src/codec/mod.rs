@@ -2,6 +2,7 @@
 
 mod element;
 mod exceptions;
+mod grid;
 mod p11;
 mod p12;
 mod packed;
@@ -53,6 +54,20 @@ pub enum CodecError {
         /// As the shape asks.
         expected: u64,
     },
+    /// Fewer bytes than the shape takes without any exceptions.
+    #[error("{found} coded bytes, at least {least} expected")]
+    Short {
+        /// As found.
+        found: u64,
+        /// As the shape asks.
+        least: u64,
+    },
+    /// Too many weights for 32 bits to count, or none.
+    #[error("a part of {weights} weights is not coded")]
+    Size {
+        /// Rows times columns.
+        weights: u64,
+    },
     /// What is left for exceptions is no whole number of them.
     #[error("{bytes} bytes of exceptions, {entry} bytes each")]
     Entries {
@@ -67,9 +82,9 @@ pub enum CodecError {
         /// As found.
         found: u32,
         /// The least.
-        least: u32,
+        least: u16,
         /// The most.
-        most: u32,
+        most: u16,
     },
     /// A reserved word that is not zero.
     #[error("the words behind the exponent base are not zero")]
@@ -109,10 +124,12 @@ pub enum CodecError {
         place: u32,
     },
     /// An exception that does not come after the one before it.
-    #[error("exception {entry} is not in order")]
+    #[error("exception {entry} at {place:#x} is not behind the one before it")]
     EntryOrder {
         /// Its number.
         entry: usize,
+        /// Its place.
+        place: u32,
     },
     /// A field that no weight of the type has, or one that is not 0 though an exception or nothing lies there.
     #[error("row {row}, column {column}: no weight is coded so")]

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::packed::Packing;
+use super::packed::{EXCEPTION, Packing};
 
 /// Pairs 0..11 lie in words of their own; their spare bits hold pairs 11..16.
 pub(super) struct P11;
@@ -12,26 +12,24 @@ const OWN: u32 = 0x9FF8_9FF8;
 const SIGNS: [u32; 5] = [0, 1, 2, 13, 14];
 
 impl Packing for P11 {
-    type Words = [u32; 11];
     const WORDS: usize = 11;
     const CODES: RangeInclusive<u16> = 0..=7;
     const BASES: RangeInclusive<u16> = 1..=247;
 
-    fn field(value: u16, base: u16) -> Option<u16> {
-        let (sign, exponent, mantissa) = (value & 0x8000, value >> 7 & 0xFF, value & 0x7F);
-        let code = exponent.checked_sub(base).filter(|code| Self::CODES.contains(code))?;
-        Some(sign | code << 10 | mantissa << 3)
+    #[inline(always)]
+    fn field(value: u16, base: u16) -> u16 {
+        let above = (value & 0x7FFF).wrapping_sub(base << 7);
+        if above < 8 << 7 { value & 0x8000 | above << 3 } else { EXCEPTION }
     }
 
-    fn value(field: u16, base: u16) -> Option<u16> {
-        Some(field & 0x8000 | (base + (field >> 10 & 7)) << 7 | field >> 3 & 0x7F)
+    #[inline(always)]
+    fn value(field: u16, base: u16) -> u16 {
+        field & 0x8000 | (field >> 3 & 0x3FF).wrapping_add(base << 7)
     }
 
-    fn pack(pairs: &[u32; 16]) -> [u32; 11] {
-        let mut words = [0; 11];
-        for (word, pair) in words.iter_mut().zip(pairs) {
-            *word = *pair;
-        }
+    #[inline(always)]
+    fn pack(pairs: &[u32; 16]) -> [u32; 12] {
+        let mut words: [u32; 12] = std::array::from_fn(|w| if w < 11 { pairs[w] } else { 0 });
         for (k, sign) in SIGNS.into_iter().enumerate() {
             let pair = pairs[11 + k];
             words[k] |= pair >> 3 & 0x0007_0007 | (pair & 0x1800_1800) << 2;
@@ -41,10 +39,11 @@ impl Packing for P11 {
         words
     }
 
-    fn unpack(w: &[u32; 11]) -> [u32; 16] {
+    #[inline(always)]
+    fn unpack(w: &[u32; 12]) -> [u32; 16] {
         let mut pairs = [0; 16];
-        for (pair, word) in pairs.iter_mut().zip(w) {
-            *pair = word & OWN;
+        for k in 0..11 {
+            pairs[k] = w[k] & OWN;
         }
         for (k, sign) in SIGNS.into_iter().enumerate() {
             pairs[11 + k] = (w[k] & 0x0007_0007) << 3

@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::packed::Packing;
+use super::element::NONE;
+use super::packed::{EXCEPTION, Packing};
 
 /// Pairs 0..12 lie in words of their own; their spare bits hold pairs 12..16.
 pub(super) struct P12;
@@ -10,34 +11,28 @@ pub(super) struct P12;
 const OWN: u32 = 0xBFF8_BFF8;
 
 impl Packing for P12 {
-    type Words = [u32; 12];
     const WORDS: usize = 12;
     const CODES: RangeInclusive<u16> = 1..=15;
     const BASES: RangeInclusive<u16> = 0..=239;
 
-    fn field(value: u16, base: u16) -> Option<u16> {
-        let (sign, exponent, mantissa) = (value & 0x8000, value >> 7 & 0xFF, value & 0x7F);
-        if exponent == 0 && mantissa == 0 {
-            return Some(sign);
-        }
-        let code = exponent.checked_sub(base).filter(|code| Self::CODES.contains(code))?;
-        (exponent != 0).then_some(sign | code << 10 | mantissa << 3)
+    #[inline(always)]
+    fn field(value: u16, base: u16) -> u16 {
+        let (sign, magnitude) = (value & 0x8000, value & 0x7FFF);
+        let above = magnitude.wrapping_sub(base << 7);
+        let coded = if above.wrapping_sub(1 << 7) < 15 << 7 { sign | above << 3 } else { EXCEPTION };
+        if magnitude == 0 { sign } else { coded }
     }
 
-    fn value(field: u16, base: u16) -> Option<u16> {
-        let (sign, code, mantissa) = (field & 0x8000, field >> 10 & 15, field >> 3 & 0x7F);
-        match (code, mantissa) {
-            (0, 0) => Some(sign),
-            (0, _) => None,
-            _ => Some(sign | (base + code) << 7 | mantissa),
-        }
+    #[inline(always)]
+    fn value(field: u16, base: u16) -> u16 {
+        let (sign, above) = (field & 0x8000, field >> 3 & 0x7FF);
+        let coded = if above < 1 << 7 { NONE } else { sign | above.wrapping_add(base << 7) };
+        if above == 0 { sign } else { coded }
     }
 
+    #[inline(always)]
     fn pack(pairs: &[u32; 16]) -> [u32; 12] {
-        let mut words = [0; 12];
-        for (word, pair) in words.iter_mut().zip(pairs) {
-            *word = *pair;
-        }
+        let mut words: [u32; 12] = std::array::from_fn(|w| pairs[w]);
         for k in 0..4 {
             let pair = pairs[12 + k];
             words[k] |= pair >> 3 & 0x0007_0007 | (pair & 0x8000_8000) >> 1;
@@ -47,10 +42,11 @@ impl Packing for P12 {
         words
     }
 
+    #[inline(always)]
     fn unpack(w: &[u32; 12]) -> [u32; 16] {
         let mut pairs = [0; 16];
-        for (pair, word) in pairs.iter_mut().zip(w) {
-            *pair = word & OWN;
+        for k in 0..12 {
+            pairs[k] = w[k] & OWN;
         }
         for k in 0..4 {
             pairs[12 + k] = (w[k] & 0x0007_0007) << 3
