@@ -69,7 +69,7 @@ impl Policy {
         let wished: &[Codec] = match (&self.choice, self.target) {
             (Choice::Only(codec), _) => std::slice::from_ref(codec),
             (Choice::Auto, Target::Run) => &[Codec::P12, Codec::F16, Codec::Bf16],
-            (Choice::Auto, Target::Ship) => &[Codec::Zstd, Codec::Zfp],
+            (Choice::Auto, Target::Ship) => &[Codec::Zstd, Codec::P12, Codec::Zfp],
         };
         wished.iter().copied().filter(|codec| *codec != Codec::Raw && codec.takes(tensor.dtype)).collect()
     }

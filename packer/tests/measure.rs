@@ -151,7 +151,6 @@ fn tensors_of_other_types_are_left_out_and_said_to_be() {
     assert_eq!((&json["total"]["tensors"], &tensor(&json, "scale")["weights"]), (&json!(30), &json!(1)));
     let text = bench.done(&["inspect", "--codecs", "m"]);
     assert!(text.contains("left out: 1 tensors of types that are not read (I16)"), "{text}");
-    // where it is converted, the file that has it is named
     assert!(bench.refused(&["convert", "m.gguf"]).contains("blk.1.ffn_up.weight is stored as IQ2_XXS"));
 }
 
@@ -168,7 +167,9 @@ fn the_table_and_the_picture() {
         "--target run",
         "--target ship",
         "order-0 entropy",
-    ] {}
+    ] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
     let svg = String::from_utf8(bench.read("c.svg")).unwrap();
     assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n"), "{svg}");
     for word in ["a &amp; b.gguf", ">p12</text>", "BF16: 10 tensors", "--target ship", "floor"] {

@@ -47,7 +47,7 @@ impl Counts {
 
     /// The entropy of all that was counted, in bits.
     pub fn bits(&self) -> f64 {
-        self.0.iter().map(|counts| entropy(counts)).sum()
+        self.0.iter().map(entropy).sum()
     }
 }
 

@@ -30,8 +30,8 @@ pub fn trained(seed: u64, dtype: Dtype, from: From32, count: usize) -> Vec<u8> {
 /// `x`, cut off; 0 where it is no normal number there.
 fn f16(x: f32) -> u16 {
     let bits = x.to_bits();
-    let (sign, exponent, mantissa) = (bits >> 16 & 0x8000, bits >> 23 & 0xFF, bits >> 13 & 0x3FF);
-    let half = if (113..143).contains(&exponent) { exponent - 112 << 10 | mantissa } else { 0 };
+    let (sign, exponent, mantissa) = ((bits >> 16) & 0x8000, (bits >> 23) & 0xFF, (bits >> 13) & 0x3FF);
+    let half = if (113..143).contains(&exponent) { ((exponent - 112) << 10) | mantissa } else { 0 };
     u16::try_from(sign | half).unwrap()
 }
 
