@@ -143,6 +143,19 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_come_back_is_found() {
+        let shape = Shape { dtype: Dtype::Bf16, rows: 4, columns: 64 };
+        let raw = bf16(256);
+        let mut scratch = Scratch::default();
+        assert_eq!(scratch.prove(Codec::Raw, shape, &raw, &raw), Ok(()));
+        let mut other = raw.clone();
+        other[100] ^= 1;
+        assert_eq!(scratch.prove(Codec::Raw, shape, &raw, &other), Err(CodingError::NotLossless(Codec::Raw)));
+        let cut = scratch.prove(Codec::Raw, shape, &raw, &raw[1..]);
+        assert!(matches!(cut, Err(CodingError::Codec(Codec::Raw, CodecError::Length { .. }))));
+    }
+
+    #[test]
     fn a_sample_is_taken_of_long_parts_and_from_all_over() {
         let shape = |rows| Shape { dtype: Dtype::Bf16, rows, columns: 1024 };
         let numbered = |rows: u32| (0..rows).flat_map(|r| [r.to_le_bytes()[0]].repeat(2048)).collect::<Vec<_>>();
