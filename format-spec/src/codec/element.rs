@@ -1,5 +1,6 @@
-//! Elements of the plain types and their exact forms in 16 bits, a row at a time, so that compilers make vectors of it.
+//! Elements of the plain types and their exact forms in 16 bits, a unit at a time, so that compilers make vectors of it.
 
+use super::packed::UNIT;
 use crate::Dtype;
 
 /// A bf16 that is no weight: it stands for a value that bf16 does not have.
@@ -16,59 +17,57 @@ pub(super) fn bits(element: &[u8]) -> u32 {
 
 /// The elements of `raw` in bf16, [`NONE`] for those that are not exact in it.
 #[inline(always)]
-pub(super) fn narrow(dtype: Dtype, raw: &[u8], values: &mut [u16]) {
+pub(super) fn narrow(dtype: Dtype, raw: &[u8], values: &mut [u16; UNIT]) {
     match dtype {
         Dtype::F32 => {
-            for (value, raw) in values.iter_mut().zip(raw.as_chunks().0) {
+            for (value, raw) in values.iter_mut().zip(&raw.as_chunks().0[..UNIT]) {
                 *value = upper(u32::from_le_bytes(*raw));
             }
         }
         Dtype::F16 => {
-            for (value, raw) in values.iter_mut().zip(raw.as_chunks().0) {
+            for (value, raw) in values.iter_mut().zip(&raw.as_chunks().0[..UNIT]) {
                 *value = upper(half_to_single(u16::from_le_bytes(*raw)));
             }
         }
         _ => {
-            for (value, raw) in values.iter_mut().zip(raw.as_chunks().0) {
+            for (value, raw) in values.iter_mut().zip(&raw.as_chunks().0[..UNIT]) {
                 *value = u16::from_le_bytes(*raw);
             }
         }
     }
 }
 
-/// The inverse. The first column that has no finite value, or none that the type has, is the error.
+/// The inverse; whether the type [`has`] all of them.
 #[inline(always)]
-pub(super) fn widen(dtype: Dtype, values: &[u16], raw: &mut [u8]) -> Result<(), usize> {
-    let mut bad = false;
+pub(super) fn widen(dtype: Dtype, values: [u16; UNIT], raw: &mut [u8]) -> bool {
+    let mut bad = 0;
     match dtype {
         Dtype::F32 => {
-            for (value, raw) in values.iter().zip(raw.as_chunks_mut().0) {
-                *raw = (u32::from(*value) << 16).to_le_bytes();
-                bad |= !is_finite(*value);
+            for (raw, value) in raw.as_chunks_mut().0[..UNIT].iter_mut().zip(values) {
+                *raw = (u32::from(value) << 16).to_le_bytes();
             }
         }
         Dtype::F16 => {
-            for (value, raw) in values.iter().zip(raw.as_chunks_mut().0) {
-                let half = single_to_half(u32::from(*value) << 16);
+            for (raw, value) in raw.as_chunks_mut().0[..UNIT].iter_mut().zip(values) {
+                let single = u32::from(value) << 16;
+                let half = single_to_half(single);
                 *raw = half.to_le_bytes();
-                bad |= !is_finite(*value) | (half_to_single(half) != u32::from(*value) << 16);
+                bad |= half_to_single(half) ^ single;
             }
         }
         _ => {
-            for (value, raw) in values.iter().zip(raw.as_chunks_mut().0) {
+            for (raw, value) in raw.as_chunks_mut().0[..UNIT].iter_mut().zip(values) {
                 *raw = value.to_le_bytes();
-                bad |= !is_finite(*value);
             }
         }
     }
-    let refused = |value: &u16| {
-        let single = u32::from(*value) << 16;
-        !is_finite(*value) || dtype == Dtype::F16 && half_to_single(single_to_half(single)) != single
-    };
-    match bad {
-        true => Err(values.iter().position(refused).unwrap_or(0)),
-        false => Ok(()),
-    }
+    bad == 0 && values.iter().fold(true, |all, value| all & is_finite(*value))
+}
+
+/// Whether a bf16 is finite and of a value that the type has.
+pub(super) fn has(dtype: Dtype, value: u16) -> bool {
+    let single = u32::from(value) << 16;
+    is_finite(value) && (dtype != Dtype::F16 || half_to_single(single_to_half(single)) == single)
 }
 
 /// Whether a bf16 is neither infinite nor NaN.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{CodecError, Shape};
 
 /// Rows of a whole tile.
-const TILE: usize = 32;
+pub(super) const TILE: usize = 32;
 /// Columns of a whole window.
 pub(super) const WINDOW: usize = 2048;
 

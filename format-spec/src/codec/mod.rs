@@ -1,5 +1,6 @@
 //! How the rows of a part are coded, losslessly. Encoder and decoder of a codec lie side by side, one codec a file.
 
+mod block;
 mod element;
 mod exceptions;
 mod grid;

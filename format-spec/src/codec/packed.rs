@@ -1,15 +1,20 @@
 //! What p12 and p11 share: blocks of packed fields, in the order in which a kernel's lanes load them.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
-use super::exceptions::{self, Trailer, Writer};
-use super::grid::{Grid, Strip, WINDOW};
+use pulp::{Arch, Simd, WithSimd};
+use std::marker::PhantomData;
+
+use super::block::{Block, Scratch, Tile};
+use super::exceptions::{self, Exception, Trailer, Writer};
+use super::grid::{Grid, Strip};
 use super::{CodecError, Shape, element};
+use crate::Dtype;
 
 /// Columns of a unit. Whole units are coded; the rest of a row is its tail.
-const UNIT: usize = 32;
+pub(super) const UNIT: usize = 32;
 /// Columns of a whole chunk: four units of each row.
-const CHUNK: usize = 4 * UNIT;
+pub(super) const CHUNK: usize = 4 * UNIT;
 /// A field that no weight has: the low three bits of a field are 0.
 pub(super) const EXCEPTION: u16 = 1;
 
@@ -31,11 +36,6 @@ pub(super) trait Packing {
     /// The inverse.
     fn unpack(words: &[u32; 12]) -> [u32; 16];
 }
-
-/// The rows of a strip, in bf16 or as fields.
-type Rows = [[u16; WINDOW]; 4];
-/// A word of each of sixteen units, which lie one behind the other: unit s of row t is number 4 s + t.
-type Lanes = [u32; 16];
 
 /// Where the bytes of a part are.
 struct Layout {
@@ -79,128 +79,70 @@ impl Layout {
     }
 
     /// Where the coded elements of row `t` of `strip` are in the source; `None` below the last row.
-    fn source(&self, strip: &Strip, t: usize) -> Option<std::ops::Range<usize>> {
+    fn source(&self, strip: &Strip, t: usize) -> Option<Range<usize>> {
         let start = strip.row(t) * self.shape.row_bytes() + strip.columns.start * self.element;
         (strip.row(t) < self.grid.rows).then_some(start..start + strip.columns.len() * self.element)
     }
 
-    /// The chunks of `strip`, in order.
-    fn chunks<P: Packing>(&self, strip: &Strip) -> impl Iterator<Item = Chunk> {
-        let words = P::WORDS * 4;
+    /// The blocks of a list's tile and window, in order.
+    fn blocks<P: Packing>(&self, list: usize) -> impl Iterator<Item = Block> {
+        let Strip { tile, run, columns, .. } = self.grid.strip(list, 0);
         // Tiles before this one are whole: eight strips.
-        let tile = strip.tile * 8 * (self.grid.columns / UNIT) * words * 4;
-        let (run, p, start, end) = (strip.run, strip.p, strip.columns.start, strip.columns.end);
-        (start..end).step_by(CHUNK).map(move |column| {
-            let slots = (end - column).min(CHUNK) / UNIT;
-            let before = run * (column / UNIT) * words * 4;
-            Chunk { column: column - start, slots, at: tile + before + p * slots * 16, stride: run * slots * 16 }
+        let tile = tile * 8 * (self.grid.columns / UNIT) * P::WORDS * 16;
+        columns.clone().step_by(CHUNK).map(move |column| {
+            let slots = (columns.end - column).min(CHUNK) / UNIT;
+            let start = tile + run * (column / UNIT) * P::WORDS * 16;
+            Block { run, slots, column: column - columns.start, bytes: start..start + run * slots * P::WORDS * 16 }
         })
     }
 }
 
-/// The units of one strip in one chunk.
-struct Chunk {
-    /// Its first column, in the strip.
-    column: usize,
-    /// Units of each row.
-    slots: usize,
-    /// Where the first words of its units are.
-    at: usize,
-    /// The bytes from one word of a unit to the next.
-    stride: usize,
-}
-
-impl Chunk {
-    #[inline(always)]
-    fn write<P: Packing>(&self, fields: &Rows, blocks: &mut [u8]) {
-        // Said once as a constant, for a loop that is all constants.
-        let pairs = if self.slots == 4 { self.pairs(fields, 4) } else { self.pairs(fields, self.slots) };
-        let mut words = [[0; 16]; 12];
-        for lane in 0..16 {
-            let unit = P::pack(&std::array::from_fn(|i| pairs[i][lane]));
-            (0..12).for_each(|w| words[w][lane] = unit[w]);
-        }
-        for (w, lanes) in words[..P::WORDS].iter().enumerate() {
-            let to = &mut blocks[self.at + w * self.stride..][..16 * self.slots];
-            to.as_chunks_mut().0.iter_mut().zip(lanes).for_each(|(to, word)| *to = word.to_le_bytes());
-        }
-    }
-
-    #[inline(always)]
-    fn pairs(&self, fields: &Rows, slots: usize) -> [Lanes; 16] {
-        let mut pairs = [[0; 16]; 16];
-        for (t, row) in fields.iter().enumerate() {
-            let row = &row[self.column..][..slots * UNIT];
-            for (q, columns) in row.chunks_exact(4 * slots).enumerate() {
-                for (s, quad) in columns.as_chunks::<4>().0.iter().enumerate() {
-                    pairs[2 * q][4 * s + t] = u32::from(quad[0]) | u32::from(quad[1]) << 16;
-                    pairs[2 * q + 1][4 * s + t] = u32::from(quad[2]) | u32::from(quad[3]) << 16;
-                }
-            }
-        }
-        pairs
-    }
-
-    #[inline(always)]
-    fn read<P: Packing>(&self, blocks: &[u8], fields: &mut Rows) {
-        let mut words = [[0; 16]; 12];
-        for (w, lanes) in words[..P::WORDS].iter_mut().enumerate() {
-            let from = &blocks[self.at + w * self.stride..][..16 * self.slots];
-            lanes.iter_mut().zip(from.as_chunks().0).for_each(|(word, from)| *word = u32::from_le_bytes(*from));
-        }
-        let mut pairs = [[0; 16]; 16];
-        for lane in 0..16 {
-            let unit = P::unpack(&std::array::from_fn(|w| words[w][lane]));
-            (0..16).for_each(|i| pairs[i][lane] = unit[i]);
-        }
-        if self.slots == 4 { self.set_pairs(&pairs, fields, 4) } else { self.set_pairs(&pairs, fields, self.slots) }
-    }
-
-    #[inline(always)]
-    fn set_pairs(&self, pairs: &[Lanes; 16], fields: &mut Rows, slots: usize) {
-        for (t, row) in fields.iter_mut().enumerate() {
-            let row = &mut row[self.column..][..slots * UNIT];
-            for (q, columns) in row.chunks_exact_mut(4 * slots).enumerate() {
-                for (s, quad) in columns.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                    let [a, b, ..] = halves(pairs[2 * q][4 * s + t]);
-                    let [c, d, ..] = halves(pairs[2 * q + 1][4 * s + t]);
-                    *quad = [a, b, c, d];
-                }
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn halves(pair: u32) -> [u16; 2] {
-    let [a, b, c, d] = pair.to_le_bytes();
-    [u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])]
-}
-
-#[inline(always)]
 pub(super) fn encode<P: Packing>(shape: Shape, raw: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
+    struct Encode<'a, P>(Shape, &'a [u8], &'a mut Vec<u8>, PhantomData<P>);
+    impl<P: Packing> WithSimd for Encode<'_, P> {
+        type Output = Result<(), CodecError>;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+            encode_vectors::<P>(self.0, self.1, self.2)
+        }
+    }
+    Arch::new().dispatch(Encode::<P>(shape, raw, out, PhantomData))
+}
+
+#[inline(always)]
+fn encode_vectors<P: Packing>(shape: Shape, raw: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
     let layout = Layout::new::<P>(shape)?;
     let base = best_base::<P>(&layout, raw);
     let start = out.len();
     out.resize(start + layout.blocks_len, 0);
     let blocks = &mut out[start..];
+    let (mut tile, mut scratch) = (Tile::new(), Scratch::new());
     let mut trailer = Writer::new(&layout.grid, layout.element);
-    let mut fields = [[0; WINDOW]; 4];
     for strip in layout.grid.strips() {
-        for (t, fields) in fields.iter_mut().enumerate() {
-            let fields = &mut fields[..strip.columns.len()];
-            match layout.source(&strip, t) {
-                Some(source) => {
-                    let raw = &raw[source];
-                    element::narrow(shape.dtype, raw, fields);
-                    fields.iter_mut().for_each(|field| *field = P::field(*field, base));
-                    take_exceptions(&strip, t, raw, fields, &mut trailer);
+        for t in 0..4 {
+            let fields = tile.row_mut(strip.p + strip.run * t, strip.columns.len());
+            let Some(source) = layout.source(&strip, t) else {
+                fields.fill([0; 2]);
+                continue;
+            };
+            let units = raw[source].chunks_exact(UNIT * layout.element).zip(fields.as_chunks_mut().0);
+            for (unit, (raw, fields)) in units.enumerate() {
+                if to_fields::<P>(shape.dtype, raw, base, fields) {
+                    continue;
                 }
-                None => fields.fill(0),
+                let exceptions = fields.iter_mut().zip(raw.chunks_exact(layout.element)).enumerate();
+                for (i, (field, element)) in exceptions.filter(|(_, (field, _))| **field == EXCEPTION.to_le_bytes()) {
+                    trailer.push(&strip, t, unit * UNIT + i, element::bits(element));
+                    *field = [0; 2];
+                }
             }
         }
         trailer.end(&strip);
-        layout.chunks::<P>(&strip).for_each(|chunk| chunk.write::<P>(&fields, blocks));
+        if strip.p + 1 == strip.run {
+            for block in layout.blocks::<P>(strip.list) {
+                block.write::<P>(&tile, &mut scratch, blocks);
+            }
+        }
     }
     trailer.write(base, out);
     for row in raw.chunks_exact(shape.row_bytes()) {
@@ -209,35 +151,22 @@ pub(super) fn encode<P: Packing>(shape: Shape, raw: &[u8], out: &mut Vec<u8>) ->
     Ok(())
 }
 
-/// Moves what no field holds to the trailer.
-#[inline(always)]
-fn take_exceptions(strip: &Strip, t: usize, raw: &[u8], fields: &mut [u16], trailer: &mut Writer) {
-    let element = raw.len() / fields.len();
-    for (i, group) in fields.chunks_mut(UNIT).enumerate() {
-        if group.iter().fold(0, |any, field| any | field) & EXCEPTION == 0 {
-            continue;
-        }
-        for (j, field) in group.iter_mut().enumerate().filter(|(_, field)| **field == EXCEPTION) {
-            let column = i * UNIT + j;
-            trailer.push(strip, t, column, element::bits(&raw[column * element..][..element]));
-            *field = 0;
-        }
-    }
-}
-
 /// The base that makes the fewest exceptions; the lowest of them.
 #[inline(always)]
 fn best_base<P: Packing>(layout: &Layout, raw: &[u8]) -> u16 {
-    // Four, so that a run of equal exponents does not wait for itself.
-    let mut counts = [[0u32; 256]; 4];
-    let mut values = [0; WINDOW];
+    // Eight, so that equal exponents do not wait for each other.
+    let mut counts = [[0u32; 256]; 8];
+    let (mut values, mut exponents) = ([0; UNIT], [0u8; UNIT]);
     for strip in layout.grid.strips() {
         for source in (0..4).filter_map(|t| layout.source(&strip, t)) {
-            let values = &mut values[..strip.columns.len()];
-            element::narrow(layout.shape.dtype, &raw[source], values);
-            for four in values.as_chunks::<4>().0 {
-                for (counts, value) in counts.iter_mut().zip(four) {
-                    counts[usize::from(value >> 7 & 0xFF)] += 1;
+            for raw in raw[source].chunks_exact(UNIT * layout.element) {
+                element::narrow(layout.shape.dtype, raw, &mut values);
+                for (exponent, value) in exponents.iter_mut().zip(values) {
+                    *exponent = (value << 1).to_le_bytes()[1];
+                }
+                for (i, exponent) in exponents.into_iter().enumerate() {
+                    let count = &mut counts[i % 8][usize::from(exponent)];
+                    *count = count.wrapping_add(1);
                 }
             }
         }
@@ -248,48 +177,53 @@ fn best_base<P: Packing>(layout: &Layout, raw: &[u8]) -> u16 {
     P::BASES.rev().max_by_key(|base| covered(*base)).unwrap_or(*P::BASES.start())
 }
 
+/// Whether all have one.
+#[inline(always)]
+fn to_fields<P: Packing>(dtype: Dtype, raw: &[u8], base: u16, fields: &mut [[u8; 2]; UNIT]) -> bool {
+    let mut values = [0; UNIT];
+    element::narrow(dtype, raw, &mut values);
+    let mut any = 0;
+    for (field, value) in fields.iter_mut().zip(values) {
+        let found = P::field(value, base);
+        any |= found;
+        *field = found.to_le_bytes();
+    }
+    any & EXCEPTION == 0
+}
+
 pub(super) fn check<P: Packing>(shape: Shape, coded: &[u8]) -> Result<(), CodecError> {
     Layout::new::<P>(shape)?.parse::<P>(coded).map(drop)
 }
 
-#[inline(always)]
 pub(super) fn decode<P: Packing>(shape: Shape, coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
+    struct Decode<'a, P>(Shape, &'a [u8], &'a mut [u8], PhantomData<P>);
+    impl<P: Packing> WithSimd for Decode<'_, P> {
+        type Output = Result<(), CodecError>;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+            decode_vectors::<P>(self.0, self.1, self.2)
+        }
+    }
+    Arch::new().dispatch(Decode::<P>(shape, coded, raw, PhantomData))
+}
+
+#[inline(always)]
+fn decode_vectors<P: Packing>(shape: Shape, coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
     let layout = Layout::new::<P>(shape)?;
     let Coded { blocks, trailer, tail } = layout.parse::<P>(coded)?;
-    let base = trailer.base;
-    let nothing = P::value(0, base);
-    let mut values = [[0; WINDOW]; 4];
+    let (mut tile, mut scratch) = (Tile::new(), Scratch::new());
     for strip in layout.grid.strips() {
-        let refuse =
-            |t: usize, column: usize| CodecError::Field { row: strip.row(t), column: strip.columns.start + column };
-        layout.chunks::<P>(&strip).for_each(|chunk| chunk.read::<P>(blocks, &mut values));
-        for values in &mut values {
-            values[..strip.columns.len()].iter_mut().for_each(|field| *field = P::value(*field, base));
-        }
-        for exception in trailer.of(&strip) {
-            let value = &mut values[exception.t][exception.column];
-            if *value != nothing {
-                return Err(refuse(exception.t, exception.column));
-            }
-            // Which every type has.
-            *value = 0;
-        }
-        for (t, values) in values.iter().enumerate() {
-            let values = &values[..strip.columns.len()];
-            match layout.source(&strip, t) {
-                Some(source) => {
-                    element::widen(shape.dtype, values, &mut raw[source]).map_err(|column| refuse(t, column))?;
-                }
-                None => match values.iter().position(|value| *value != nothing) {
-                    Some(column) => return Err(refuse(t, column)),
-                    None => {}
-                },
+        if strip.p == 0 {
+            for block in layout.blocks::<P>(strip.list) {
+                block.read::<P>(blocks, &mut scratch, &mut tile);
             }
         }
-        for exception in trailer.of(&strip) {
-            let row = layout.source(&strip, exception.t).unwrap_or_default();
-            let at = row.start + exception.column * layout.element;
-            raw[at..][..layout.element].copy_from_slice(&exception.bits.to_le_bytes()[..layout.element]);
+        for t in 0..4 {
+            let fields = tile.row(strip.p + strip.run * t, strip.columns.len());
+            let raw = layout.source(&strip, t).map(|source| &mut raw[source]);
+            let exceptions = || trailer.of(&strip).filter(|exception| exception.t == t);
+            row_from_fields::<P, _>(shape.dtype, trailer.base, fields, exceptions, raw)
+                .map_err(|column| CodecError::Field { row: strip.row(t), column: strip.columns.start + column })?;
         }
     }
     if layout.tail > 0 {
@@ -299,4 +233,48 @@ pub(super) fn decode<P: Packing>(shape: Shape, coded: &[u8], raw: &mut [u8]) -> 
         }
     }
     Ok(())
+}
+
+/// One row of a strip; `None` is one that the part does not have. The error is a column whose field is wrong.
+#[inline(always)]
+fn row_from_fields<P: Packing, E: Iterator<Item = Exception>>(
+    dtype: Dtype,
+    base: u16,
+    fields: &[[u8; 2]],
+    exceptions: impl Fn() -> E,
+    raw: Option<&mut [u8]>,
+) -> Result<(), usize> {
+    let element = dtype.block_bytes() as usize;
+    let Some(raw) = raw else {
+        return fields.iter().position(|field| *field != [0; 2]).map_or(Ok(()), Err);
+    };
+    let mut all = true;
+    for (fields, raw) in fields.as_chunks().0.iter().zip(raw.chunks_exact_mut(UNIT * element)) {
+        all &= from_fields::<P>(dtype, fields, base, raw);
+    }
+    if !all {
+        let mut exceptions = exceptions().map(|exception| exception.column).peekable();
+        let is_wrong = |(column, field): (usize, &[u8; 2])| {
+            let is_exception = exceptions.next_if_eq(&column).is_some();
+            !is_exception && !element::has(dtype, P::value(u16::from_le_bytes(*field), base))
+        };
+        fields.iter().enumerate().position(is_wrong).map_or(Ok(()), Err)?;
+    }
+    for Exception { column, bits, .. } in exceptions() {
+        if fields[column] != [0; 2] {
+            return Err(column);
+        }
+        raw[column * element..][..element].copy_from_slice(&bits.to_le_bytes()[..element]);
+    }
+    Ok(())
+}
+
+/// Whether all are weights of the type.
+#[inline(always)]
+fn from_fields<P: Packing>(dtype: Dtype, fields: &[[u8; 2]; UNIT], base: u16, raw: &mut [u8]) -> bool {
+    let mut values = [0; UNIT];
+    for (value, field) in values.iter_mut().zip(fields) {
+        *value = P::value(u16::from_le_bytes(*field), base);
+    }
+    element::widen(dtype, values, raw)
 }
