@@ -83,13 +83,11 @@ pub(super) struct Exception {
 }
 
 impl<'a> Trailer<'a> {
-    /// Checks every rule of a trailer.
+    /// Checks every rule of a trailer whose length has been checked.
     pub fn parse(grid: &Grid, element: usize, bases: RangeInclusive<u16>, bytes: &'a [u8]) -> Result<Self, CodecError> {
-        let short = CodecError::Short { found: bytes.len() as u64, least: fixed_len(grid) as u64 };
-        let (head, rest) = bytes.split_at_checked(HEAD).ok_or(short.clone())?;
-        let (first, rest) = rest.split_at_checked(4 * (grid.lists() + 1)).ok_or(short.clone())?;
-        let (starts, entries) = rest.split_at_checked(STARTS * grid.lists()).ok_or(short)?;
-        check_entries(entries.len() as u64, element)?;
+        let (head, rest) = bytes.split_at(HEAD);
+        let (first, rest) = rest.split_at(4 * (grid.lists() + 1));
+        let (starts, entries) = rest.split_at(STARTS * grid.lists());
         let found = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
         let base = u16::try_from(found).ok().filter(|base| bases.contains(base));
         let base = base.ok_or(CodecError::Base { found, least: *bases.start(), most: *bases.end() })?;
@@ -183,9 +181,10 @@ impl<'a> Trailer<'a> {
     }
 }
 
-/// Checks that `bytes` are a whole number of exceptions.
-pub(super) fn check_entries(bytes: u64, element: usize) -> Result<(), CodecError> {
-    let entry = entry_len(element) as u64;
+/// Checks the length of a part that has `least` bytes without exceptions.
+pub(super) fn check_len(least: usize, element: usize, found: u64) -> Result<(), CodecError> {
+    let (least, entry) = (least as u64, entry_len(element) as u64);
+    let bytes = found.checked_sub(least).ok_or(CodecError::Short { found, least })?;
     match bytes.is_multiple_of(entry) {
         true => Ok(()),
         false => Err(CodecError::Entries { bytes, entry }),

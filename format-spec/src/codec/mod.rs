@@ -2,13 +2,19 @@
 
 mod block;
 mod element;
+mod error;
 mod exceptions;
 mod grid;
+mod halves;
 mod p11;
 mod p12;
 mod packed;
+mod planes;
+mod zfp;
 
 use crate::{Codec, Dtype};
+pub use error::CodecError;
+use halves::{Bf16, F16};
 use p11::P11;
 use p12::P12;
 
@@ -36,112 +42,6 @@ impl Shape {
     }
 }
 
-/// Why coded bytes are refused: one variant a broken rule.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CodecError {
-    /// The codec has no form for this type.
-    #[error("{codec} does not code {dtype}")]
-    Type {
-        /// The codec.
-        codec: Codec,
-        /// The type.
-        dtype: Dtype,
-    },
-    /// The coded bytes are not as long as they must be.
-    #[error("{found} coded bytes, {expected} expected")]
-    Length {
-        /// As found.
-        found: u64,
-        /// As the shape asks.
-        expected: u64,
-    },
-    /// Fewer bytes than the shape takes without any exceptions.
-    #[error("{found} coded bytes, at least {least} expected")]
-    Short {
-        /// As found.
-        found: u64,
-        /// As the shape asks.
-        least: u64,
-    },
-    /// Too many weights for 32 bits to count, or none.
-    #[error("a part of {weights} weights is not coded")]
-    Size {
-        /// Rows times columns.
-        weights: u64,
-    },
-    /// What is left for exceptions is no whole number of them.
-    #[error("{bytes} bytes of exceptions, {entry} bytes each")]
-    Entries {
-        /// As found.
-        bytes: u64,
-        /// Bytes of one.
-        entry: u64,
-    },
-    /// A base whose exponents are not all finite, or zero.
-    #[error("exponent base {found}, not {least} to {most}")]
-    Base {
-        /// As found.
-        found: u32,
-        /// The least.
-        least: u16,
-        /// The most.
-        most: u16,
-    },
-    /// A reserved word that is not zero.
-    #[error("the words behind the exponent base are not zero")]
-    Reserved,
-    /// A list of exceptions that does not start where the one before it ends, or runs backwards or past the last.
-    #[error("exception list {list} is {start}..{end}")]
-    ListBounds {
-        /// Its number.
-        list: usize,
-        /// Its first entry.
-        start: usize,
-        /// The entry behind its last.
-        end: usize,
-    },
-    /// A list's table of starts that runs backwards or past its end.
-    #[error("exception list {list} has no place for row {p} of its tile")]
-    ListStarts {
-        /// Its number.
-        list: usize,
-        /// Which start.
-        p: usize,
-    },
-    /// An exception in another row than its list says, or below the last.
-    #[error("exception {entry} at {place:#x} is in no row of its list")]
-    EntryRow {
-        /// Its number.
-        entry: usize,
-        /// Its place.
-        place: u32,
-    },
-    /// An exception to the right of its window.
-    #[error("exception {entry} at {place:#x} is in no column of its list")]
-    EntryColumn {
-        /// Its number.
-        entry: usize,
-        /// Its place.
-        place: u32,
-    },
-    /// An exception that does not come after the one before it.
-    #[error("exception {entry} at {place:#x} is not behind the one before it")]
-    EntryOrder {
-        /// Its number.
-        entry: usize,
-        /// Its place.
-        place: u32,
-    },
-    /// A field that no weight of the type has, or one that is not 0 though an exception or nothing lies there.
-    #[error("row {row}, column {column}: no weight is coded so")]
-    Field {
-        /// Its row.
-        row: usize,
-        /// Its column.
-        column: usize,
-    },
-}
-
 impl Codec {
     /// Kernels compute on the coded bytes as they are.
     pub const fn runs(self) -> bool {
@@ -151,51 +51,76 @@ impl Codec {
     /// Rows of this type can be coded so.
     pub fn takes(self, dtype: Dtype) -> bool {
         match self {
-            Self::Raw => true,
+            Self::Raw | Self::Zstd => true,
             Self::P12 | Self::P11 => matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::Bf16),
-            Self::Zstd | Self::Zfp | Self::F16 | Self::Bf16 => false,
+            Self::Zfp | Self::F16 | Self::Bf16 => dtype == Dtype::F32,
         }
     }
 
     /// Appends the rows in `raw`, coded, to `out`; whether that is smaller than `raw` is for the caller to see.
     ///
     /// # Errors
-    /// [`CodecError::Type`] where this codec does not take the type, [`CodecError::Length`] where `raw` does not fit `shape`.
+    /// [`CodecError::Type`] where this codec does not take the type, [`CodecError::Length`] where `raw` does not fit `shape`,
+    /// [`CodecError::Size`] for more weights than a part may have.
     pub fn encode(self, shape: Shape, raw: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
         self.accept(shape)?;
-        length(raw.len(), shape.raw_len())?;
+        length(raw.len() as u64, shape.raw_len() as u64)?;
         match self {
-            Self::P12 => packed::encode::<P12>(shape, raw, out),
-            Self::P11 => packed::encode::<P11>(shape, raw, out),
-            _ => {
+            Self::Raw => {
                 out.extend_from_slice(raw);
                 Ok(())
             }
+            Self::P12 => packed::encode::<P12>(shape, raw, out),
+            Self::P11 => packed::encode::<P11>(shape, raw, out),
+            Self::Zstd => planes::encode(shape, raw, out),
+            Self::Zfp => zfp::encode(shape, raw, out),
+            Self::F16 => halves::encode::<F16>(shape, raw, out),
+            Self::Bf16 => halves::encode::<Bf16>(shape, raw, out),
         }
     }
 
     /// Checks all that a kernel relies on, without decoding: lengths, counts, places of exceptions.
     pub fn check(self, shape: Shape, coded: &[u8]) -> Result<(), CodecError> {
-        self.accept(shape)?;
+        self.check_len(shape, coded.len() as u64)?;
         match self {
+            Self::Raw | Self::Zfp => Ok(()),
             Self::P12 => packed::check::<P12>(shape, coded),
             Self::P11 => packed::check::<P11>(shape, coded),
-            _ => length(coded.len(), shape.raw_len()),
+            Self::Zstd => planes::check(shape, coded),
+            Self::F16 => halves::check::<F16>(shape, coded),
+            Self::Bf16 => halves::check::<Bf16>(shape, coded),
         }
     }
 
-    /// Checks `coded` and writes the source's bytes to `raw`, which is `shape.raw_len()` long.
-    pub fn decode(self, shape: Shape, coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
+    /// Checks what can be said of a part without its bytes: whether this codec takes its type and may need `len` bytes.
+    pub fn check_len(self, shape: Shape, len: u64) -> Result<(), CodecError> {
         self.accept(shape)?;
-        length(raw.len(), shape.raw_len())?;
         match self {
-            Self::P12 => packed::decode::<P12>(shape, coded, raw),
-            Self::P11 => packed::decode::<P11>(shape, coded, raw),
-            _ => {
-                length(coded.len(), raw.len())?;
+            Self::Raw => length(len, shape.raw_len() as u64),
+            Self::P12 => packed::check_len::<P12>(shape, len),
+            Self::P11 => packed::check_len::<P11>(shape, len),
+            Self::Zstd => planes::check_len(len),
+            Self::Zfp => zfp::check_len(shape, len),
+            Self::F16 | Self::Bf16 => halves::check_len(shape, len),
+        }
+    }
+
+    /// Checks `coded` and writes the source's bytes to `raw`, which is `shape.raw_len()` long. After an error, `raw` may have
+    /// anything in it.
+    pub fn decode(self, shape: Shape, coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
+        self.check_len(shape, coded.len() as u64)?;
+        length(raw.len() as u64, shape.raw_len() as u64)?;
+        match self {
+            Self::Raw => {
                 raw.copy_from_slice(coded);
                 Ok(())
             }
+            Self::P12 => packed::decode::<P12>(shape, coded, raw),
+            Self::P11 => packed::decode::<P11>(shape, coded, raw),
+            Self::Zstd => planes::decode(shape, coded, raw),
+            Self::Zfp => zfp::decode(shape, coded, raw),
+            Self::F16 => halves::decode::<F16>(shape, coded, raw),
+            Self::Bf16 => halves::decode::<Bf16>(shape, coded, raw),
         }
     }
 
@@ -207,9 +132,9 @@ impl Codec {
     }
 }
 
-fn length(found: usize, expected: usize) -> Result<(), CodecError> {
+fn length(found: u64, expected: u64) -> Result<(), CodecError> {
     match found == expected {
         true => Ok(()),
-        false => Err(CodecError::Length { found: found as u64, expected: expected as u64 }),
+        false => Err(CodecError::Length { found, expected }),
     }
 }

@@ -1,9 +1,9 @@
 //! What p12 and p11 share: blocks of packed fields, in the order in which a kernel's lanes load them.
 
+use std::marker::PhantomData;
 use std::ops::{Range, RangeInclusive};
 
 use pulp::{Arch, Simd, WithSimd};
-use std::marker::PhantomData;
 
 use super::block::{Block, Scratch, Tile};
 use super::exceptions::{self, Exception, Trailer, Writer};
@@ -68,11 +68,8 @@ impl Layout {
         self.blocks_len + exceptions::fixed_len(&self.grid) + self.grid.rows * self.tail
     }
 
+    /// Splits coded bytes, of which there are enough.
     fn parse<'a, P: Packing>(&self, coded: &'a [u8]) -> Result<Coded<'a>, CodecError> {
-        let (found, least) = (coded.len() as u64, self.least() as u64);
-        if found < least {
-            return Err(CodecError::Short { found, least });
-        }
         let (blocks, rest) = coded.split_at(self.blocks_len);
         let (trailer, tail) = rest.split_at(rest.len() - self.grid.rows * self.tail);
         Ok(Coded { blocks, trailer: Trailer::parse(&self.grid, self.element, P::BASES, trailer)?, tail })
@@ -189,6 +186,11 @@ fn to_fields<P: Packing>(dtype: Dtype, raw: &[u8], base: u16, fields: &mut [[u8;
         *field = found.to_le_bytes();
     }
     any & EXCEPTION == 0
+}
+
+pub(super) fn check_len<P: Packing>(shape: Shape, len: u64) -> Result<(), CodecError> {
+    let layout = Layout::new::<P>(shape)?;
+    exceptions::check_len(layout.least(), layout.element, len)
 }
 
 pub(super) fn check<P: Packing>(shape: Shape, coded: &[u8]) -> Result<(), CodecError> {
