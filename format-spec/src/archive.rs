@@ -90,7 +90,7 @@ impl<'a> Archive<'a> {
             let codec = Codec::from_code(part.codec).unwrap_or(Codec::Raw);
             let dtype = Dtype::from_code(tensor.dtype.to_native()).unwrap_or(Dtype::F32);
             let columns = u32::try_from(tensor.shape.last().map_or(0, |n| n.to_native())).unwrap_or(u32::MAX);
-            let refuse = |source| FormatError::Part { part: number, tensor: tensor.name.as_str().into(), source };
+            let refuse = |source| FormatError::PartCoded { part: number, tensor: tensor.name.as_str().into(), source };
             codec.check(Shape { dtype, rows: part.rows.to_native(), columns }, coded).map_err(refuse)?;
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Why an archive is refused: one variant a broken rule.
 
 use crate::ParamError;
+use crate::codec::CodecError;
 
 /// A broken rule of the format. The caller adds the file's name.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -220,7 +221,7 @@ pub enum FormatError {
         /// Rows of the tensor.
         rows: u64,
     },
-    /// A part whose lengths do not match its rows.
+    /// A part whose length in the source does not match its rows.
     #[error("part {part}: {found} bytes for {rows} rows of {tensor}, which take {expected}")]
     PartLength {
         /// The part.
@@ -233,6 +234,16 @@ pub enum FormatError {
         found: u64,
         /// What the rows take.
         expected: u64,
+    },
+    /// A part whose codec does not take its type, or cannot need so many bytes.
+    #[error("part {part} of {tensor}: {source}")]
+    PartCoded {
+        /// The part.
+        part: usize,
+        /// The tensor.
+        tensor: String,
+        /// What the codec says.
+        source: CodecError,
     },
     /// A tensor whose rows are not all there.
     #[error("tensor {name}: {found} of its {rows} rows are in the archive")]
@@ -267,16 +278,6 @@ pub enum FormatError {
         offset: u64,
         /// Where it ends.
         end: u64,
-    },
-    /// A part that is not formed as its codec says.
-    #[error("part {part}, of tensor {tensor}: {source}; copy or download the archive again")]
-    Part {
-        /// The part.
-        part: usize,
-        /// Its tensor.
-        tensor: String,
-        /// The rule that it breaks.
-        source: crate::codec::CodecError,
     },
     /// Padding that is not zero.
     #[error("pack {pack}: byte {at} is padding and not zero; copy or download the archive again")]

@@ -12,9 +12,9 @@ use crate::{
 /// What is needed of a tensor to check its parts.
 struct Rows {
     rows: u64,
-    row_bytes: u64,
-    dtype: Dtype,
     columns: u32,
+    dtype: Dtype,
+    row_bytes: u64,
     /// Rows that parts have covered so far.
     covered: u64,
 }
@@ -115,9 +115,9 @@ fn tensor(t: &ArchivedTensor, config: &ModelConfig) -> Result<Rows> {
         return Err(refuse());
     }
     let row_bytes = dtype.row_bytes(*columns).ok_or_else(refuse)?;
-    // limits::ROWS is below 2^32
+    // The limit on columns is below 2^32.
     let columns = u32::try_from(*columns).map_err(|_| refuse())?;
-    Ok(Rows { rows, row_bytes, dtype, columns, covered: 0 })
+    Ok(Rows { rows, columns, dtype, row_bytes, covered: 0 })
 }
 
 /// Packs must follow each other without gap or overlap, and so must the parts of each.
@@ -200,19 +200,16 @@ fn check_part(i: usize, part: &ArchivedPart, tensor: &mut Rows, name: impl Fn() 
     }
     tensor.covered = end;
 
-    let refuse = |found, expected| FormatError::PartLength { part: i, tensor: name(), rows, found, expected };
     let overflow = FormatError::Overflow { what: "part length" };
     let expected = u64::from(rows).checked_mul(tensor.row_bytes).ok_or(overflow)?;
-    if part.raw_len != expected {
-        return Err(refuse(part.raw_len.to_native(), expected));
+    let found = part.raw_len.to_native();
+    if found != expected {
+        return Err(FormatError::PartLength { part: i, tensor: name(), rows, found, expected });
     }
     let codec = Codec::from_code(part.codec).ok_or_else(|| unknown(|| format!("part {i}"), "codec", part.codec))?;
-    let found = part.coded_len.to_native();
-    if codec == Codec::Raw && found != expected {
-        return Err(refuse(found, expected));
-    }
     let shape = Shape { dtype: tensor.dtype, rows, columns: tensor.columns };
-    codec.check_len(shape, found).map_err(|source| FormatError::Part { part: i, tensor: name(), source })
+    let refuse = |source| FormatError::PartCoded { part: i, tensor: name(), source };
+    codec.check_len(shape, part.coded_len.to_native()).map_err(refuse)
 }
 
 fn tokenizer(t: &ArchivedTokenizer, config: &ModelConfig) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use symbiote_format::{Archive, ArchivedWeightPack};
+use symbiote_format::{Archive, ArchivedWeightPack, FormatError, Index};
 
 use crate::error::{At, Error};
 use crate::map::Map;
@@ -24,6 +24,12 @@ impl ArchiveFile {
     /// Checks all but the segments' hashes.
     pub fn parse(&self) -> Result<Archive<'_>, Error> {
         Archive::parse(&self.map).at(self.file.path())
+    }
+
+    /// The index of `archive`, which is this one's, to be changed.
+    pub fn index(&self, archive: &Archive) -> Result<Index, Error> {
+        let malformed = |e: rkyv::rancor::Error| FormatError::IndexMalformed { reason: e.to_string() };
+        rkyv::deserialize(archive.index()).map_err(malformed).at(self.file.path())
     }
 
     /// Fills `buffer` from byte `at` of the segment of `pack` on.

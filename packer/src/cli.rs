@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use symbiote_format::ByteSize;
+use symbiote_format::{ByteSize, Codec};
+use symbiote_packer::{Choice, Policy, PolicyError, Target};
 
 /// Compiles models into .pak archives, and takes archives apart again.
 #[derive(Debug, Parser)]
@@ -17,14 +19,20 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Convert a GGUF file or a Hugging Face folder into an archive.
     ///
-    /// Weights are kept bit for bit in the types of the source: `extract` gives them back. The archive appears under its
-    /// name only once it is complete and checked; until then an existing file of that name stays as it is.
+    /// Weights are coded without loss, and every code is decoded again before it is written: `extract` gives them back bit
+    /// for bit in the types of the source. The archive appears under its name only once it is complete and checked; until
+    /// then an existing file of that name stays as it is.
     Convert(Convert),
-    /// Show what an archive holds.
-    Inspect(Inspect),
-    /// Check every segment of an archive against its SHA-256.
+    /// Turn an archive for one target into one for another, without its source.
     ///
-    /// The error names the first corrupt segment.
+    /// Only the weights' codes change. What comes out is byte for byte what `convert` makes of the source with the same
+    /// --target and --codec.
+    Repack(Repack),
+    /// Show what an archive holds, or with --codecs what each codec makes of a model.
+    Inspect(Inspect),
+    /// Check every segment of an archive against its SHA-256, and decode it.
+    ///
+    /// The error names the first corrupt segment, or the tensor and the part that cannot be decoded.
     Verify(Verify),
     /// Write every tensor of an archive into a safetensors file, bit for bit as in the source.
     ///
@@ -34,6 +42,44 @@ pub(crate) enum Command {
     Extract(Extract),
 }
 
+/// How the weights are coded.
+#[derive(Debug, Args)]
+pub(crate) struct Coding {
+    /// What the archive is for: to run (the GPU computes on its bytes as they are), or to ship (as small as it gets; repack
+    /// it to run it).
+    #[arg(long, default_value = "run", value_parser = target())]
+    target: Target,
+    /// How to code the weights: auto takes what is smallest for each part of the model; a codec is used wherever it takes the
+    /// type and is smaller than raw. To run: raw, p12, p11, f16, bf16. To ship also: zstd, zfp.
+    #[arg(long, default_value = "auto", value_parser = choice(), hide_possible_values = true)]
+    codec: Choice,
+}
+
+impl Coding {
+    pub fn policy(&self) -> Result<Policy, PolicyError> {
+        Policy::new(self.target, self.codec)
+    }
+}
+
+fn target() -> impl TypedValueParser<Value = Target> {
+    let target = |name: String| if name == "ship" { Target::Ship } else { Target::Run };
+    PossibleValuesParser::new(["run", "ship"]).map(target)
+}
+
+fn choice() -> impl TypedValueParser<Value = Choice> {
+    let names = Codec::ALL.iter().map(|codec| codec.name());
+    let codec = |name: String| Codec::ALL.iter().copied().find(|codec| codec.name() == name);
+    PossibleValuesParser::new(["auto"].into_iter().chain(names))
+        .map(move |name| codec(name).map_or(Choice::Auto, Choice::Only))
+}
+
+/// A picture's path. Its name must say so: with --force a slip of the hand must not replace a model.
+fn svg(path: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(path);
+    let named = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("svg"));
+    if named { Ok(path) } else { Err("a picture's name must end in .svg".into()) }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Convert {
     /// A GGUF file (of a split model: any of its files), or a folder with config.json and safetensors.
@@ -41,19 +87,52 @@ pub(crate) struct Convert {
     /// The archive to write [default: the input's name with .pak, in the working directory].
     #[arg(short, long, value_name = "OUT.pak")]
     pub output: Option<PathBuf>,
-    /// Size near which packs, the units that move between disk, RAM and VRAM, are cut.
+    #[command(flatten)]
+    pub coding: Coding,
+    /// Size near which packs, the units that move between disk, RAM and VRAM, are cut, in bytes of the source.
     #[arg(long, value_name = "SIZE", default_value = "16MiB")]
     pub pack_size: ByteSize,
     /// Replace an existing output.
     #[arg(long)]
     pub force: bool,
+    /// Print what was written as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Repack {
+    /// The archive to read.
+    pub input: PathBuf,
+    /// The archive to write.
+    #[arg(short, long, value_name = "OUT.pak")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub coding: Coding,
+    /// Replace an existing output.
+    #[arg(long)]
+    pub force: bool,
+    /// Print what was written as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// The archive.
-    pub archive: PathBuf,
-    /// Print everything in the index but the vocabulary's tables, as JSON.
+    /// The archive; with --codecs also a safetensors or GGUF file, or a folder with safetensors.
+    pub file: PathBuf,
+    /// Measure every codec on every tensor, beside the entropy of its weights: bits a weight, exceptions, what --target run and
+    /// ship would take. Only the weights are read, so that models of any architecture can be measured; every encoding is
+    /// decoded again and compared.
+    #[arg(long)]
+    pub codecs: bool,
+    /// Draw what was measured as an SVG picture.
+    #[arg(long, value_name = "OUT.svg", requires = "codecs", value_parser = svg)]
+    pub chart: Option<PathBuf>,
+    /// Replace an existing picture.
+    #[arg(long, requires = "chart")]
+    pub force: bool,
+    /// Print it as JSON: without --codecs everything in the index but the vocabulary's tables.
     #[arg(long)]
     pub json: bool,
 }

@@ -1,49 +1,41 @@
 //! From a source to an archive.
 
-use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use symbiote_format::{Archive, HEADER_LEN, Header, Source, TensorKind};
+use symbiote_format::{Source, TensorKind};
 
 use crate::architecture::{self, ArchitectureError};
 use crate::draft::{Draft, draft};
 use crate::error::{At, Error, Problem};
-use crate::map::Map;
 use crate::monitor::Monitor;
-use crate::output::Output;
+use crate::origin::Files;
+use crate::outline::Outline;
+use crate::output::{Output, same_file};
+use crate::policy::Policy;
+use crate::report::ArchiveReport;
+use crate::segments::{CodedPack, Segments};
 use crate::source::{self, Checkpoint, SourceFile, StoredTensor, gguf};
-use crate::{limits, segments, source_hash};
+use crate::{archive_writer, limits, source_hash};
 
 /// How to convert.
 #[derive(Clone, Debug)]
 pub struct ConvertOptions {
-    /// Packs are cut near this size, in bytes.
+    /// Packs are cut near this size, in bytes of the source.
     pub pack_size: u64,
+    /// How the weights are coded.
+    pub policy: Policy,
+    /// Threads that code; as many as there are cores where nobody says. The archive is the same.
+    pub threads: Option<usize>,
     /// An existing output is replaced.
     pub force: bool,
 }
 
 impl Default for ConvertOptions {
     fn default() -> Self {
-        Self { pack_size: 16 << 20, force: false }
+        Self { pack_size: 16 << 20, policy: Policy::default(), threads: None, force: false }
     }
-}
-
-/// What was written.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConvertReport {
-    /// The architecture.
-    pub architecture: &'static str,
-    /// Tensors in the archive.
-    pub tensors: usize,
-    /// Packs in the archive.
-    pub packs: usize,
-    /// Length of the archive, in bytes.
-    pub file_len: u64,
-    /// A vocabulary is in it.
-    pub has_tokenizer: bool,
 }
 
 /// Converts `input`, a GGUF file or a Hugging Face folder, into the archive `output`. On failure there is no new file,
@@ -53,7 +45,7 @@ pub fn convert(
     output: &Path,
     options: &ConvertOptions,
     monitor: &dyn Monitor,
-) -> Result<ConvertReport, Error> {
+) -> Result<ArchiveReport, Error> {
     let found = options.pack_size;
     if !limits::PACK_TARGET.contains(&found) {
         return Err(Problem::PackSize { found }).at(input);
@@ -65,9 +57,15 @@ pub fn convert(
     check_tied_head(&checkpoint, input)?;
     let stored = std::mem::take(&mut checkpoint.tensors);
     let tensors = architecture::assign(checkpoint.architecture, checkpoint.layout, &checkpoint.config, stored);
-    let draft = draft(&checkpoint, tensors.at(input)?, options.pack_size, input)?;
-    let mut out = Output::create(output, draft.index_offset, options.force)?;
-    let report = write(draft, &checkpoint, &mut out, monitor)?;
+    let Draft { mut index, index_offset, stored } = draft(&checkpoint, tensors.at(input)?, options.pack_size, input)?;
+    let outline = Outline::of(&index).at(input)?;
+    let origin = Files { outline: &outline, files: &checkpoint.files, stored: &stored };
+    let mut out = Output::create(output, index_offset, options.force)?;
+    let (policy, threads) = (options.policy, options.threads);
+    let segments = Segments { outline: &outline, origin: &origin, policy, threads, monitor };
+    let (packs, sources) = code_and_hash(&segments, &checkpoint.files, &mut out)?;
+    index.provenance.sources = sources;
+    let report = archive_writer::finish(index, &packs, &mut out, monitor)?;
     out.commit()?;
     Ok(report)
 }
@@ -82,59 +80,20 @@ pub fn default_output(input: &Path) -> Result<PathBuf, Error> {
     Ok(PathBuf::from(format!("{}.pak", gguf::stem(stem))))
 }
 
-/// Segments, index, header: in this order, so that a file cut off anywhere has no valid header.
-fn write(
-    draft: Draft,
-    checkpoint: &Checkpoint,
+/// Codes the weights while the sources are hashed: the second reader finds the bytes of the first in the page cache.
+fn code_and_hash(
+    segments: &Segments,
+    files: &[SourceFile],
     out: &mut Output,
-    monitor: &dyn Monitor,
-) -> Result<ConvertReport, Error> {
-    let path = out.path().to_owned();
-    monitor.begin("packing", draft.index.packs.iter().map(|p| p.len).sum());
-    out.file().seek(SeekFrom::Start(HEADER_LEN)).at(&path)?;
-    let (hashes, sources) = copy_and_hash(&draft, checkpoint, out, monitor)?;
-    let Draft { mut index, index_offset, .. } = draft;
-    for (pack, hash) in index.packs.iter_mut().zip(hashes) {
-        pack.sha256 = hash;
-    }
-    index.provenance.sources = sources;
-    let bytes = index.to_bytes().at(&path)?;
-    let header = Header::new(index_offset, &bytes).at(&path)?;
-    let file = out.file();
-    file.write_all(&bytes).at(&path)?;
-    file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&header.encode())).at(&path)?;
-
-    // what readers will see must be what was meant, before it gets its name
-    let map = Map::of(out.file()).at(&path)?;
-    Archive::parse(&map).at(&path)?;
-    if monitor.interrupted() {
-        return Err(Problem::Interrupted).at(&path);
-    }
-    Ok(ConvertReport {
-        architecture: checkpoint.architecture.name,
-        tensors: index.tensors.len(),
-        packs: index.packs.len(),
-        file_len: header.file_len,
-        has_tokenizer: index.tokenizer.is_some(),
-    })
-}
-
-/// Copies the weights while the sources are hashed: the second reader finds the bytes of the first in the page cache.
-fn copy_and_hash(
-    draft: &Draft,
-    checkpoint: &Checkpoint,
-    out: &mut Output,
-    monitor: &dyn Monitor,
-) -> Result<(Vec<[u8; 32]>, Vec<Source>), Error> {
-    let path = out.path().to_owned();
+) -> Result<(Vec<CodedPack>, Vec<Source>), Error> {
     let abandon = AtomicBool::new(false);
     thread::scope(|scope| {
-        let sources = scope.spawn(|| source_hash::hash(&checkpoint.files, &abandon, monitor));
-        let hashes = segments::copy(draft, &checkpoint.files, out.file(), &path, monitor);
-        abandon.store(hashes.is_err(), Ordering::Relaxed);
+        let sources = scope.spawn(|| source_hash::hash(files, &abandon, segments.monitor));
+        let packs = archive_writer::begin(segments, out);
+        abandon.store(packs.is_err(), Ordering::Relaxed);
         // a panic there is a bug: let it be seen as one
         let sources = sources.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok((hashes?, sources?))
+        Ok((packs?, sources?))
     })
 }
 
@@ -168,8 +127,4 @@ fn same_bytes(files: &[SourceFile], a: &StoredTensor, b: &StoredTensor) -> Resul
         }
     }
     Ok(true)
-}
-
-fn same_file(a: &Path, b: &Path) -> bool {
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }

@@ -1,21 +1,21 @@
-//! The index of an archive that is still to be written: all but the hashes.
+//! The index of an archive that is still to be written, as if every part stayed raw: the longest that it can get.
 
 use std::path::Path;
 
-use symbiote_format::{
-    Codec, HEADER_LEN, Index, Part, Provenance, SEGMENT_ALIGN, Tensor, WeightPack, align_up, check_index, lay_out_parts,
-};
+use symbiote_format::{Codec, FormatError, Index, Part, Provenance, Tensor, WeightPack, check_index};
 
 use crate::architecture::ModelTensor;
-use crate::error::{At, Error, Problem};
-use crate::planner::{PlanTensor, PlannedPack, plan};
+use crate::archive_writer::lay_out;
+use crate::error::{At, Error};
+use crate::outline::Matrix;
+use crate::planner::{PlanTensor, PlannedPack, RowRange, plan};
 use crate::source::{Checkpoint, StoredTensor};
 
 /// An archive to be.
 pub(crate) struct Draft {
-    /// Complete but for the hashes of segments and sources.
+    /// Complete but for hashes, and for what codecs take off.
     pub index: Index,
-    /// Where the index goes.
+    /// Where the index goes at the latest.
     pub index_offset: u64,
     /// Where each tensor of the index is read from.
     pub stored: Vec<StoredTensor>,
@@ -36,10 +36,10 @@ pub(crate) fn draft(
     for (new, old) in (0u32..).zip(&order) {
         number[*old] = new;
     }
-    let (packs, parts, index_offset) = segments(&planned, &shapes, &number).at(input)?;
+    let (packs, parts) = packs_and_parts(&planned, &shapes, &number).at(input)?;
     let mut tensors: Vec<Option<ModelTensor>> = tensors.into_iter().map(Some).collect();
     let tensors: Vec<ModelTensor> = order.into_iter().filter_map(|old| tensors[old].take()).collect();
-    let index = Index {
+    let mut index = Index {
         architecture: checkpoint.architecture.name.into(),
         params: checkpoint.config.to_params(),
         tokenizer: checkpoint.tokenizer.clone(),
@@ -54,20 +54,14 @@ pub(crate) fn draft(
         },
         annotations: Vec::new(),
     };
+    let index_offset = lay_out(&mut index).at(input)?;
     check_index(&index, index_offset).at(input)?;
     Ok(Draft { index, index_offset, stored: tensors.into_iter().map(|t| t.stored).collect() })
 }
 
-fn plan_tensor(t: &ModelTensor) -> Result<PlanTensor, Problem> {
-    let refuse = || {
-        let (name, shape, dtype) = (t.stored.name.clone(), t.stored.shape.clone(), t.stored.dtype.name());
-        symbiote_format::FormatError::TensorShape { name, shape, dtype }
-    };
-    let (columns, outer) = t.stored.shape.split_last().ok_or_else(refuse)?;
-    let rows = outer.iter().try_fold(1u64, |n, d| n.checked_mul(*d)).ok_or_else(refuse)?;
-    let row_bytes = t.stored.dtype.row_bytes(*columns).ok_or_else(refuse)?;
-    let rows = u32::try_from(rows).ok().filter(|rows| *rows > 0).ok_or_else(refuse)?;
-    Ok(PlanTensor { kind: t.kind, layer: t.layer, rows, row_bytes })
+fn plan_tensor(t: &ModelTensor) -> Result<PlanTensor, FormatError> {
+    let matrix = Matrix::new(&t.stored.name, t.stored.dtype, &t.stored.shape)?;
+    Ok(PlanTensor { kind: t.kind, layer: t.layer, rows: matrix.rows, row_bytes: matrix.row_bytes })
 }
 
 /// Numbers of the tensors in the order in which packs first name them.
@@ -77,37 +71,27 @@ fn order_of_first_part(packs: &[PlannedPack], tensors: usize) -> Vec<usize> {
     named.filter(|t| !std::mem::replace(&mut seen[*t], true)).collect()
 }
 
-/// Packs and parts with their places, and the place of the index behind them.
-fn segments(
+/// Packs and parts as they are in the source, still without places.
+fn packs_and_parts(
     planned: &[PlannedPack],
     shapes: &[PlanTensor],
     number: &[u32],
-) -> Result<(Vec<WeightPack>, Vec<Part>, u64), Problem> {
-    let overflow = || symbiote_format::FormatError::Overflow { what: "segment end" };
+) -> Result<(Vec<WeightPack>, Vec<Part>), FormatError> {
+    let overflow = || FormatError::Overflow { what: "pack length" };
     let (mut packs, mut parts) = (Vec::with_capacity(planned.len()), Vec::new());
-    let mut offset = HEADER_LEN;
     for pack in planned {
         let first_part = u32::try_from(parts.len()).map_err(|_| overflow())?;
         for range in &pack.parts {
             let raw_len = u64::from(range.rows).checked_mul(shapes[range.tensor].row_bytes).ok_or_else(overflow)?;
             let (tensor, codec) = (number[range.tensor], Codec::Raw.code());
-            parts.push(Part {
-                tensor,
-                row: range.row,
-                rows: range.rows,
-                codec,
-                offset: 0,
-                coded_len: raw_len,
-                raw_len,
-            });
+            let RowRange { row, rows, .. } = *range;
+            parts.push(Part { tensor, row, rows, codec, offset: 0, coded_len: raw_len, raw_len });
         }
-        let len = lay_out_parts(&mut parts[first_part as usize..])?;
         let part_count = u32::try_from(pack.parts.len()).map_err(|_| overflow())?;
         let (role, layer) = (pack.role.code(), pack.layer);
-        packs.push(WeightPack { role, layer, first_part, part_count, offset, len, sha256: [0; 32] });
-        offset = offset.checked_add(len).and_then(|end| align_up(end, SEGMENT_ALIGN)).ok_or_else(overflow)?;
+        packs.push(WeightPack { role, layer, first_part, part_count, ..WeightPack::default() });
     }
-    Ok((packs, parts, offset))
+    Ok((packs, parts))
 }
 
 fn index_tensor(t: &ModelTensor) -> Tensor {

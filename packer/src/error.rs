@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use symbiote_format::{ByteSize, FormatError};
+use symbiote_format::codec::CodecError;
+use symbiote_format::{ByteSize, Codec, FormatError};
 
 use crate::architecture::ArchitectureError;
+use crate::coding::CodingError;
+use crate::outline::Outline;
 use crate::planner::PlanError;
 use crate::source::gguf::GgufError;
 use crate::source::safetensors::SafetensorsError;
@@ -41,6 +45,11 @@ pub enum Problem {
     /// One safetensors file, without what describes the model.
     #[error("a safetensors file alone does not describe a model: name its folder, with config.json in it")]
     FolderExpected,
+    /// A file that cannot be measured.
+    #[error(
+        "its weights cannot be read: name a .pak archive, a GGUF or safetensors file, or a folder with safetensors"
+    )]
+    NoWeights,
     /// A text file that is too long to be what its name says.
     #[error("it has {len} bytes, and the limit is {limit}")]
     TooLong {
@@ -67,11 +76,37 @@ pub enum Problem {
     /// A broken rule of the archive.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// Several segments that do not match their hashes.
+    /// Coded bytes that break a rule of their codec, although their hash matches.
+    #[error("tensor {tensor}, part {part} (rows {}..{}, {codec}): {rule}; convert the model again", .rows.start, .rows.end)]
+    Part {
+        /// The tensor.
+        tensor: String,
+        /// The part's number in the archive.
+        part: usize,
+        /// Its rows.
+        rows: Range<u64>,
+        /// Its codec.
+        codec: Codec,
+        /// The broken rule.
+        rule: CodecError,
+    },
+    /// Coded bytes that do not give their source back.
+    #[error(
+        "tensor {tensor}, rows {}..{}: {codec} does not give them back bit for bit, so nothing was written; this is a bug in this program: report it, and use another --codec", .rows.start, .rows.end
+    )]
+    NotLossless {
+        /// The tensor.
+        tensor: String,
+        /// Its rows.
+        rows: Range<u64>,
+        /// The codec.
+        codec: Codec,
+    },
+    /// Several packs that are corrupt.
     #[error("{first} ({more} more packs are corrupt too)")]
-    SegmentsCorrupt {
+    PacksCorrupt {
         /// The first of them.
-        first: FormatError,
+        first: Box<Problem>,
         /// How many others there are.
         more: usize,
     },
@@ -107,6 +142,23 @@ pub enum Problem {
     /// The caller asked to stop.
     #[error("interrupted: nothing was written")]
     Interrupted,
+}
+
+impl Problem {
+    pub(crate) fn part(outline: &Outline, part: usize, codec: Codec, rule: CodecError) -> Self {
+        let (tensor, rows) = outline.rows_of(part);
+        Self::Part { tensor, part, rows, codec, rule }
+    }
+
+    pub(crate) fn coding(outline: &Outline, part: usize, error: CodingError) -> Self {
+        match error {
+            CodingError::Codec(codec, rule) => Self::part(outline, part, codec, rule),
+            CodingError::NotLossless(codec) => {
+                let (tensor, rows) = outline.rows_of(part);
+                Self::NotLossless { tensor, rows, codec }
+            }
+        }
+    }
 }
 
 fn io_sentence(error: &io::Error) -> String {

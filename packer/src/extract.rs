@@ -4,13 +4,15 @@ use std::io::Write;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use symbiote_format::{Archive, ArchivedPart, ArchivedTensor, ArchivedWeightPack, Codec, Dtype};
+use symbiote_format::{Archive, Dtype};
 
 use crate::archive_file::ArchiveFile;
 use crate::error::{At, Error, Problem};
 use crate::monitor::Monitor;
+use crate::origin::Packed;
+use crate::outline::Outline;
 use crate::output::Output;
-use crate::verify::verify;
+use crate::verify::verify_hashes;
 
 /// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,43 +30,34 @@ pub struct ExtractReport {
 pub fn extract(input: &Path, output: &Path, force: bool, monitor: &dyn Monitor) -> Result<ExtractReport, Error> {
     let file = ArchiveFile::open(input)?;
     let archive = file.parse()?;
-    let order = order(&archive);
-    let (header, data_len) = header(&archive, &order).at(input)?;
+    let outline = Outline::of_archived(archive.index()).at(input)?;
+    let packed = Packed { outline: &outline, file: &file, archive: &archive };
+    let order = order(&outline);
+    let (header, data_len) = header(&archive, &outline, &order).at(input)?;
     let file_len = header.len() as u64 + data_len;
     let mut out = Output::create(output, file_len, force)?;
-    verify(input, monitor)?;
+    verify_hashes(&packed, monitor)?;
     out.file().write_all(&header).at(output)?;
     monitor.begin("extracting", data_len);
-    let parts = parts_of_tensors(&archive);
-    let mut buffer = Vec::new();
-    for tensor in &order {
-        for (pack, part) in &parts[*tensor] {
-            if monitor.interrupted() {
-                return Err(Problem::Interrupted).at(output);
-            }
-            // the codec's only entry: its bytes are the source's
-            debug_assert_eq!(part.codec, Codec::Raw.code());
-            buffer.resize(usize::try_from(part.raw_len.to_native()).unwrap_or(usize::MAX), 0);
-            file.read(pack, part.offset.to_native(), &mut buffer)?;
-            out.file().write_all(&buffer).at(output)?;
-            monitor.advance(part.raw_len.to_native());
+    let parts = parts_of_tensors(&outline);
+    let (mut coded, mut raw) = (Vec::new(), Vec::new());
+    for (pack, part) in order.iter().flat_map(|tensor| &parts[*tensor]) {
+        if monitor.interrupted() {
+            return Err(Problem::Interrupted).at(output);
         }
+        packed.read_part(*pack, *part, &mut coded, &mut raw)?;
+        out.file().write_all(&raw).at(output)?;
+        monitor.advance(raw.len() as u64);
     }
     out.commit()?;
     Ok(ExtractReport { tensors: order.len(), file_len })
 }
 
 /// Tensors with the widest elements first, so that all are aligned to their element's size; else as in the archive.
-fn order(archive: &Archive) -> Vec<usize> {
-    let tensors = &archive.index().tensors;
-    let mut order: Vec<usize> = (0..tensors.len()).collect();
-    order.sort_by_key(|i| std::cmp::Reverse(element(dtype(&tensors[*i])).1));
+fn order(outline: &Outline) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..outline.tensors.len()).collect();
+    order.sort_by_key(|i| std::cmp::Reverse(element(outline.tensors[*i].dtype).1));
     order
-}
-
-/// The type that [`symbiote_format::Archive::parse`] has found in its table.
-fn dtype(tensor: &ArchivedTensor) -> Dtype {
-    Dtype::from_code(tensor.dtype.to_native()).unwrap_or(Dtype::F32)
 }
 
 /// The safetensors type and its bytes.
@@ -78,29 +71,26 @@ fn element(dtype: Dtype) -> (&'static str, u32) {
 }
 
 /// The file up to its data: length of the JSON, and the JSON padded to eight bytes. Also the length of the data.
-fn header(archive: &Archive, order: &[usize]) -> Result<(Vec<u8>, u64), Problem> {
+fn header(archive: &Archive, outline: &Outline, order: &[usize]) -> Result<(Vec<u8>, u64), Problem> {
     const METADATA: &str = "__metadata__";
     let index = archive.index();
     let mut metadata = Map::new();
     metadata.insert("format".into(), "pt".into());
     let (mut entries, mut at) = (Map::new(), 0u64);
-    for tensor in order.iter().map(|i| &index.tensors[*i]) {
-        let (name, dtype) = (tensor.name.as_str(), dtype(tensor));
+    for number in order {
+        let matrix = &outline.tensors[*number];
+        let (name, dtype) = (matrix.name.as_str(), matrix.dtype);
         if name == METADATA {
             return Err(Problem::ReservedName { name: name.into() });
         }
-        let shape: Vec<u64> = tensor.shape.iter().map(|d| d.to_native()).collect();
-        // parse() has checked the products
-        let columns = shape.last().copied().unwrap_or(1);
-        let rows: u64 = shape.iter().product::<u64>() / columns;
-        let row_bytes = dtype.row_bytes(columns).unwrap_or(0);
+        let shape: Vec<u64> = index.tensors[*number].shape.iter().map(|d| d.to_native()).collect();
         let quantised = dtype.block_len() > 1;
         if quantised {
             let note = json!({ "dtype": dtype.name(), "shape": shape });
             metadata.insert(name.into(), note.to_string().into());
         }
-        let end = at + rows * row_bytes;
-        let stored: Value = if quantised { json!([rows, row_bytes]) } else { json!(shape) };
+        let end = at + u64::from(matrix.rows) * matrix.row_bytes;
+        let stored: Value = if quantised { json!([matrix.rows, matrix.row_bytes]) } else { json!(shape) };
         entries.insert(name.into(), json!({ "dtype": element(dtype).0, "shape": stored, "data_offsets": [at, end] }));
         at = end;
     }
@@ -114,16 +104,12 @@ fn header(archive: &Archive, order: &[usize]) -> Result<(Vec<u8>, u64), Problem>
     Ok((header, at))
 }
 
-type PlacedPart<'a> = (&'a ArchivedWeightPack, &'a ArchivedPart);
-
-/// The parts of each tensor, whose rows ascend in the order of the packs.
-fn parts_of_tensors<'a>(archive: &Archive<'a>) -> Vec<Vec<PlacedPart<'a>>> {
-    let index = archive.index();
-    let mut of_tensor = vec![Vec::new(); index.tensors.len()];
-    for pack in index.packs.iter() {
-        let (first, count) = (pack.first_part.to_native() as usize, pack.part_count.to_native() as usize);
-        for part in &index.parts[first..][..count] {
-            of_tensor[part.tensor.to_native() as usize].push((pack, part));
+/// Pack and part of all the rows of each tensor, which ascend in the order of the packs.
+fn parts_of_tensors(outline: &Outline) -> Vec<Vec<(usize, usize)>> {
+    let mut of_tensor = vec![Vec::new(); outline.tensors.len()];
+    for (pack, parts) in outline.packs.iter().enumerate() {
+        for part in parts.clone() {
+            of_tensor[outline.parts[part].tensor].push((pack, part));
         }
     }
     of_tensor

@@ -19,5 +19,5 @@ pub const TOKENIZER_BYTES: u64 = 512 << 20;
 pub const METADATA_BYTES: usize = 2048;
 /// Smallest and largest target size of a pack, in bytes.
 pub const PACK_TARGET: std::ops::RangeInclusive<u64> = 4096..=512 << 20;
-/// Memory for pack buffers while copying, in bytes; one pack above it is still copied, alone.
-pub const BUFFER_BYTES: u64 = 384 << 20;
+/// Memory for packs on their way through, in bytes, which decides how many threads there are; there is one whatever it takes.
+pub const BUFFER_BYTES: u64 = 768 << 20;

@@ -3,13 +3,16 @@
 mod cli;
 mod terminal;
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use symbiote_format::ByteSize;
 use symbiote_packer::{
-    ConvertOptions, Error, Problem, convert, default_output, extract, inspect_json, inspect_text, verify,
+    ArchiveReport, ConvertOptions, Error, PolicyError, Problem, RepackOptions, convert, default_output, extract,
+    inspect_json, inspect_text, measure, repack, verify,
 };
 
 use cli::{Cli, Command};
@@ -25,7 +28,8 @@ fn main() -> ExitCode {
     terminal.clear();
     match done {
         Ok(text) => print(&text),
-        Err(error) => {
+        Err(Failure::Usage(error)) => usage(&error),
+        Err(Failure::Failed(error)) => {
             // where stderr is closed there is nobody to tell
             let _ = writeln!(std::io::stderr(), "symbiote-pack: {error}");
             ExitCode::from(if matches!(error.problem, Problem::Interrupted) { 130 } else { 1 })
@@ -33,23 +37,48 @@ fn main() -> ExitCode {
     }
 }
 
+/// Why nothing was done.
+enum Failure {
+    Usage(clap::Error),
+    Failed(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<PolicyError> for Failure {
+    fn from(error: PolicyError) -> Self {
+        Self::Usage(Cli::command().error(ErrorKind::ArgumentConflict, error))
+    }
+}
+
 /// Does what was asked; returns what to print.
-fn run(command: Command, terminal: &Terminal) -> Result<String, Error> {
+fn run(command: Command, terminal: &Terminal) -> Result<String, Failure> {
     match command {
         Command::Convert(args) => {
+            let policy = args.coding.policy()?;
             let output = match args.output {
                 Some(output) => output,
                 None => default_output(&args.input)?,
             };
-            let options = ConvertOptions { pack_size: args.pack_size.0, force: args.force };
-            let r = convert(&args.input, &output, &options, terminal)?;
-            let tokenizer = if r.has_tokenizer { "" } else { ", no tokenizer" };
-            let size = ByteSize(r.file_len);
-            let (path, architecture, tensors, packs) = (output.display(), r.architecture, r.tensors, r.packs);
-            Ok(format!("{path}: {architecture}, {tensors} tensors in {packs} packs, {size}{tokenizer}\n"))
+            let options = ConvertOptions { pack_size: args.pack_size.0, policy, threads: None, force: args.force };
+            let report = convert(&args.input, &output, &options, terminal)?;
+            Ok(written(&output, &report, args.json))
         }
-        Command::Inspect(args) if args.json => Ok(format!("{:#}\n", inspect_json(&args.archive)?)),
-        Command::Inspect(args) => inspect_text(&args.archive),
+        Command::Repack(args) => {
+            let options = RepackOptions { policy: args.coding.policy()?, threads: None, force: args.force };
+            let report = repack(&args.input, &args.output, &options, terminal)?;
+            Ok(written(&args.output, &report, args.json))
+        }
+        Command::Inspect(args) if args.codecs => {
+            let measurement = measure(&args.file, args.chart.as_deref(), args.force, terminal)?;
+            Ok(if args.json { format!("{:#}\n", measurement.to_json()) } else { measurement.to_text() })
+        }
+        Command::Inspect(args) if args.json => Ok(format!("{:#}\n", inspect_json(&args.file)?)),
+        Command::Inspect(args) => Ok(inspect_text(&args.file)?),
         Command::Verify(args) => {
             let r = verify(&args.archive, terminal)?;
             Ok(format!("{}: {} packs, {}, all intact\n", args.archive.display(), r.packs, ByteSize(r.bytes)))
@@ -61,9 +90,16 @@ fn run(command: Command, terminal: &Terminal) -> Result<String, Error> {
     }
 }
 
+fn written(output: &Path, report: &ArchiveReport, json: bool) -> String {
+    match json {
+        true => format!("{:#}\n", report.to_json(output)),
+        false => format!("{}: {report}\n", output.display()),
+    }
+}
+
 /// Ends a run with bad arguments, or one that asks for help: help as it is, anything else in one line.
 fn usage(error: &clap::Error) -> ExitCode {
-    use clap::error::ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
+    use ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
     if matches!(error.kind(), DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand | DisplayVersion) {
         let _ = error.print(); // nobody to tell
     } else {
@@ -81,9 +117,10 @@ fn print(text: &str) -> ExitCode {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(e) => {
-            let reason = if e.kind() == ErrorKind::StorageFull { "the disk is full".into() } else { e.to_string() };
+            let reason =
+                if e.kind() == std::io::ErrorKind::StorageFull { "the disk is full".into() } else { e.to_string() };
             let _ = writeln!(std::io::stderr(), "symbiote-pack: standard output cannot be written: {reason}");
             ExitCode::FAILURE
         }

@@ -63,6 +63,11 @@ impl Output {
     }
 }
 
+/// True if both are there, and one.
+pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
 fn exists(error: std::io::Error) -> Problem {
     match error.kind() {
         std::io::ErrorKind::AlreadyExists => Problem::OutputExists,

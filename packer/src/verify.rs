@@ -1,16 +1,13 @@
-//! Checking every segment against its hash.
+//! Checking every segment against its hash, and every part against the rules of its codec.
 
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-
-use symbiote_format::Archive;
 
 use crate::archive_file::ArchiveFile;
 use crate::error::{At, Error, Problem};
-use crate::limits;
 use crate::monitor::Monitor;
+use crate::origin::{Origin, Packed};
+use crate::outline::Outline;
+use crate::pipeline;
 
 /// What was found intact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,63 +18,58 @@ pub struct VerifyReport {
     pub bytes: u64,
 }
 
-/// Checks the archive at `path`: header, index, layout, and the SHA-256 of every segment, several at a time. The error
-/// names the first corrupt segment.
+/// Checks the archive at `path`: header, index, layout, the SHA-256 of every segment, and that every part decodes; several
+/// packs at a time. The error names the first that is corrupt.
 pub fn verify(path: &Path, monitor: &dyn Monitor) -> Result<VerifyReport, Error> {
     let file = ArchiveFile::open(path)?;
     let archive = file.parse()?;
-    let packs = &archive.index().packs;
-    let lens = || packs.iter().map(|p| p.len.to_native());
-    let bytes = lens().sum();
+    let outline = Outline::of_archived(archive.index()).at(path)?;
+    let packed = Packed { outline: &outline, file: &file, archive: &archive };
+    check(&packed, monitor, &|pack, segment, raw| packed.decode_all(pack, segment, raw))
+}
+
+/// Checks the SHA-256 of every segment only.
+pub(crate) fn verify_hashes(packed: &Packed, monitor: &dyn Monitor) -> Result<VerifyReport, Error> {
+    check(packed, monitor, &|_, _, _| Ok(()))
+}
+
+/// A check of a pack's number and segment, with memory to decode a part.
+type Check<'a> = &'a (dyn Fn(usize, &[u8], &mut Vec<u8>) -> Result<(), Error> + Sync);
+
+/// Goes through all packs, corrupt ones too, to count them.
+fn check(packed: &Packed, monitor: &dyn Monitor, further: Check) -> Result<VerifyReport, Error> {
+    let packs = &packed.archive.index().packs;
+    let bytes = packs.iter().map(|p| p.len.to_native()).sum();
+    let longest_segment = packs.iter().map(|p| p.len.to_native()).max().unwrap_or(0);
     monitor.begin("verifying", bytes);
 
-    let longest = lens().max().unwrap_or(0).max(1);
-    let fit = usize::try_from(limits::BUFFER_BYTES / longest).unwrap_or(usize::MAX);
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(fit).max(1);
-    let check = Check { file: &file, archive: &archive, next: AtomicUsize::new(0), failed: Mutex::default() };
-    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(|| check.run(monitor)))));
-
-    let mut failed = check.failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    failed.sort_by_key(|(pack, _)| *pack);
-    let more = failed.len().saturating_sub(1);
-    match failed.into_iter().next() {
-        None => Ok(VerifyReport { packs: packs.len(), bytes }),
-        Some((_, Problem::Format(first))) if more > 0 => Err(Problem::SegmentsCorrupt { first, more }).at(path),
-        Some((_, first)) => Err(first).at(path),
-    }
-}
-
-struct Check<'a> {
-    file: &'a ArchiveFile,
-    archive: &'a Archive<'a>,
-    next: AtomicUsize,
-    failed: Mutex<Vec<(usize, Problem)>>,
-}
-
-impl Check<'_> {
-    fn run(&self, monitor: &dyn Monitor) {
-        let mut buffer = Vec::new();
-        loop {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(pack) = self.archive.index().packs.get(number) else { return };
-            let len = pack.len.to_native();
-            buffer.resize(usize::try_from(len).unwrap_or(usize::MAX), 0);
-            let read = if monitor.interrupted() {
-                Err(Problem::Interrupted)
-            } else {
-                self.file.read(pack, 0, &mut buffer).map_err(|e| e.problem)
-            };
-            let checked = read.and_then(|()| Ok(self.archive.verify_segment(number, &buffer)?));
-            if let Err(problem) = checked {
-                let stop = !matches!(problem, Problem::Format(_));
-                if let Ok(mut failed) = self.failed.lock() {
-                    failed.push((number, problem));
-                }
-                if stop {
-                    return;
-                }
+    // a part as decoded, and what its codec needs for that
+    let threads = pipeline::threads(longest_segment + 3 * packed.outline.longest().1, None);
+    let worker = || {
+        let (mut segment, mut raw) = (Vec::new(), Vec::new());
+        move |pack: usize, ()| {
+            let checked = packed.fetch(pack, &mut segment).and_then(|()| further(pack, &segment, &mut raw));
+            match checked {
+                Err(Error { problem: problem @ (Problem::Format(_) | Problem::Part { .. }), .. }) => Ok(Some(problem)),
+                other => other.map(|()| None),
             }
-            monitor.advance(len);
         }
+    };
+    let mut corrupt = Vec::new();
+    let done = |pack: usize, problem: Option<Problem>| {
+        if monitor.interrupted() {
+            return Err(Problem::Interrupted).at(packed.file.path());
+        }
+        corrupt.extend(problem);
+        monitor.advance(packs[pack].len.to_native());
+        Ok(())
+    };
+    pipeline::in_order(packs.len(), threads, vec![(); 2 * threads], worker, done)?;
+
+    let more = corrupt.len().saturating_sub(1);
+    match corrupt.into_iter().next() {
+        None => Ok(VerifyReport { packs: packs.len(), bytes }),
+        Some(first) if more > 0 => Err(Problem::PacksCorrupt { first: first.into(), more }).at(packed.file.path()),
+        Some(first) => Err(first).at(packed.file.path()),
     }
 }

@@ -1,7 +1,9 @@
 //! One bad file a rule: every variant of [`FormatError`] is asked for, with its fields.
 
+use symbiote_format::codec::CodecError;
 use symbiote_format::{
-    Archive, FormatError, Header, Index, MAGIC, NO_ID, Param, ParamError, Sha256, Tensor, Tokenizer, limits,
+    Archive, Codec, Dtype, FormatError, Header, Index, MAGIC, NO_ID, Param, ParamError, Sha256, Tensor, Tokenizer,
+    limits,
 };
 
 use crate::support::{Bytes, seal, tiny};
@@ -184,7 +186,17 @@ fn parts() {
     assert_eq!(index(|i| i.parts[9].rows = u32::MAX), rows(9, 33, 33 + u64::from(u32::MAX), 33));
     let len = |found| FormatError::PartLength { part: 9, tensor: tensor(), rows: 31, found, expected: 1984 };
     assert_eq!(index(|i| i.parts[9].raw_len = 1), len(1));
-    assert_eq!(index(|i| i.parts[9].coded_len = u64::MAX), len(u64::MAX));
+    let coded = |codec, coded_len, source| {
+        let found = index(|i| (i.parts[9].codec, i.parts[9].coded_len) = (Codec::code(codec), coded_len));
+        assert_eq!(found, FormatError::PartCoded { part: 9, tensor: tensor(), source });
+    };
+    coded(Codec::Raw, u64::MAX, CodecError::Length { found: u64::MAX, expected: 1984 });
+    // 31 rows of 32 columns are 8 times 4 units of 48 bytes; a trailer without exceptions has 40.
+    coded(Codec::P12, 1575, CodecError::Short { found: 1575, least: 1576 });
+    coded(Codec::P12, 1579, CodecError::Entries { bytes: 3, entry: 4 });
+    coded(Codec::P11, 8 * 4 * 44 + 39, CodecError::Short { found: 1447, least: 1448 });
+    coded(Codec::Zstd, 9, CodecError::Short { found: 9, least: 10 });
+    coded(Codec::Zfp, 8, CodecError::Type { codec: Codec::Zfp, dtype: Dtype::F16 });
     let name = "output_norm.weight".into();
     let error = FormatError::TensorIncomplete { name, found: 1, rows: 2 };
     assert_eq!(index(|i| i.tensors[10].shape = vec![2, 32]), error);
@@ -277,6 +289,7 @@ fn every_variant_has_its_bad_file(error: FormatError) {
         | E::PartPlace { .. }
         | E::PartRows { .. }
         | E::PartLength { .. }
+        | E::PartCoded { .. }
         | E::TensorIncomplete { .. } => parts(),
         E::SegmentCorrupt { .. } | E::PaddingNotZero { .. } => segments_and_padding(),
         E::Param(_) => hyperparameters(),

@@ -2,4 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails, in its helpers too
 
+mod golden;
+mod hostile;
+mod naive;
+mod refused;
 mod round_trip;
+mod weights;

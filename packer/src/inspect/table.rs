@@ -96,7 +96,11 @@ fn tokenizer(out: &mut String, t: &ArchivedTokenizer) -> std::fmt::Result {
 /// One line a role, and one for all.
 fn roles(out: &mut String, archive: &Archive) -> std::fmt::Result {
     let packs = &archive.index().packs;
-    writeln!(out, "  {:<18}{:>6}{:>12}{:>12}  {:<18}codecs", "role", "packs", "bytes", "largest", "types")?;
+    writeln!(
+        out,
+        "  {:<18}{:>6}{:>12}{:>12}{:>12}  {:<18}codecs",
+        "role", "packs", "source", "coded", "largest", "types"
+    )?;
     for role in PackRole::ALL {
         let of_role: Vec<_> = packs.iter().filter(|p| p.role == role.code()).collect();
         if !of_role.is_empty() {
@@ -109,18 +113,21 @@ fn roles(out: &mut String, archive: &Archive) -> std::fmt::Result {
 fn role_line(out: &mut String, archive: &Archive, name: &str, packs: &[&ArchivedWeightPack]) -> std::fmt::Result {
     let index = archive.index();
     let (mut dtypes, mut codecs) = (BTreeSet::new(), BTreeSet::new());
+    let (mut source, mut coded) = (0, 0);
     for pack in packs {
         let (first, count) = (pack.first_part.to_native() as usize, pack.part_count.to_native() as usize);
         for part in &index.parts[first..][..count] {
             let tensor = &index.tensors[part.tensor.to_native() as usize];
             dtypes.extend(Dtype::from_code(tensor.dtype.to_native()).map(Dtype::name));
             codecs.extend(Codec::from_code(part.codec).map(Codec::name));
+            source += part.raw_len.to_native();
+            coded += part.coded_len.to_native();
         }
     }
     let join = |set: BTreeSet<&str>| set.into_iter().collect::<Vec<_>>().join(" ");
-    let lens = || packs.iter().map(|p| p.len.to_native());
-    let (bytes, largest) = (ByteSize(lens().sum()), ByteSize(lens().max().unwrap_or(0)));
-    writeln!(out, "  {name:<18}{:>6}{bytes:>12}{largest:>12}  {:<18}{}", packs.len(), join(dtypes), join(codecs))
+    let largest = ByteSize(packs.iter().map(|p| p.len.to_native()).max().unwrap_or(0));
+    let (count, source, coded) = (packs.len(), ByteSize(source), ByteSize(coded));
+    writeln!(out, "  {name:<18}{count:>6}{source:>12}{coded:>12}{largest:>12}  {:<18}{}", join(dtypes), join(codecs))
 }
 
 /// A text of the archive, on one line of a sensible length.

@@ -4,6 +4,8 @@ mod checkpoint;
 mod file;
 pub(crate) mod gguf;
 pub(crate) mod safetensors;
+mod weights;
 
 pub(crate) use checkpoint::{Checkpoint, StoredTensor, metadata_value, open};
 pub(crate) use file::SourceFile;
+pub(crate) use weights::{ForeignTensor, Weights};

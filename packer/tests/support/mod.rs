@@ -3,6 +3,8 @@
 
 pub mod gguf;
 pub mod hugging_face;
+pub mod tamper;
+pub mod weights;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -46,6 +48,20 @@ impl Bench {
         assert_eq!(error.matches('\n').count(), 1, "one line: {error:?}");
         let line = error.strip_prefix("symbiote-pack: ").unwrap().trim_end();
         line.split_once(": ").unwrap().1.to_owned()
+    }
+
+    /// Runs it; it must be refused as wrong usage, with code 2 and one line, which is returned.
+    pub fn misused(&self, args: &[&str]) -> String {
+        let out = self.run(args);
+        let error = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(2), "{args:?}: {error}");
+        assert_eq!(error.matches('\n').count(), 1, "one line: {error:?}");
+        error
+    }
+
+    /// The bytes of a file in the folder.
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap()
     }
 
     /// The files in the folder, sorted.

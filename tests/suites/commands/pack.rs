@@ -1,4 +1,4 @@
-//! convert, inspect, verify and extract: what comes out is what went in.
+//! convert, repack, inspect, verify and extract: what comes out is what went in.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use symbiote_tests::program::{PACK, done};
 use tempfile::TempDir;
 
 /// A tensor of a safetensors file, or of several.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Stored {
     dtype: String,
     shape: Vec<u64>,
@@ -34,7 +34,7 @@ fn read_safetensors(path: &Path) -> (BTreeMap<String, Stored>, Value) {
     (tensors.collect(), metadata)
 }
 
-/// Takes `source` through all four commands and returns what `extract` wrote and what `inspect --json` said.
+/// Takes `source` through all commands, shipped and repacked to run on the way, and returns what `extract` wrote and what `inspect --json` said.
 fn round_trip(source: &Path, folder: &TempDir) -> (BTreeMap<String, Stored>, Value, Value) {
     let run = |args: &[&str]| done(PACK, folder.path(), args);
     let said = run(&["convert", source.to_str().unwrap(), "-o", "m.pak", "--force", "--pack-size", "64KiB"]);
@@ -42,9 +42,21 @@ fn round_trip(source: &Path, folder: &TempDir) -> (BTreeMap<String, Stored>, Val
     let text = run(&["inspect", "m.pak"]);
     assert!(text.starts_with("m.pak: llama, ") && text.contains("SHA-256"), "{text}");
     let json: Value = serde_json::from_str(&run(&["inspect", "m.pak", "--json"])).unwrap();
-    assert!(run(&["verify", "m.pak"]).ends_with("all intact\n"));
-    run(&["extract", "m.pak", "-o", "m.safetensors", "--force"]);
-    let (tensors, metadata) = read_safetensors(&folder.path().join("m.safetensors"));
+    run(&["repack", "m.pak", "-o", "ship.pak", "--target", "ship", "--force"]);
+    for pak in ["m.pak", "ship.pak"] {
+        assert!(run(&["verify", pak]).ends_with("all intact\n"));
+    }
+    let extract = |pak: &str| {
+        run(&["extract", pak, "-o", "m.safetensors", "--force"]);
+        read_safetensors(&folder.path().join("m.safetensors"))
+    };
+    let (tensors, metadata) = extract("ship.pak");
+    assert!(extract("m.pak") == (tensors.clone(), metadata.clone()));
+    let files = || ["m.pak", "ship.pak"].map(|pak| std::fs::read(folder.path().join(pak)).unwrap());
+    let [to_run, to_ship] = files();
+    assert!(to_ship.len() <= to_run.len());
+    run(&["repack", "ship.pak", "-o", "m.pak", "--force"]);
+    assert!(files()[0] == to_run, "there and back");
     assert_eq!(json["tensors"].as_array().unwrap().len(), tensors.len());
     (tensors, metadata, json)
 }
@@ -131,4 +143,26 @@ fn conversion_is_deterministic_and_tidy() {
     let read = |name| std::fs::read(folder.path().join(name)).unwrap();
     assert!(read("a.pak") == read("b.pak"));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+/// What `inspect --codecs` says of a file is what `convert` makes of it, and every encoding is proven on the way.
+#[test]
+fn codecs_are_measured_before_a_model_is_converted() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = fixtures::path("tiny-llama-bf16-tied");
+    let source = source.to_str().unwrap();
+    let json = |args: &[&str]| -> Value { serde_json::from_str(&done(PACK, folder.path(), args)).unwrap() };
+    let measured = json(&["inspect", "--codecs", source, "--json", "--chart", "m.svg"]);
+    for target in ["run", "ship"] {
+        let report = json(&["convert", source, "-o", "m.pak", "--force", "--json", "--target", target]);
+        assert_eq!(measured["total"]["source_bytes"], report["weights"]["source_bytes"]);
+        let [found, expected] = [&report["weights"]["coded_bytes"], &measured["total"][target]["bytes"]];
+        let [found, expected] = [found, expected].map(|n| n.as_f64().unwrap());
+        // the parts are not the same
+        assert!((found / expected - 1.0).abs() < 0.02, "{target}: {found}, {expected}");
+    }
+    let bits = measured["total"]["run"]["bits_per_weight"].as_f64().unwrap();
+    assert!(bits < 12.5 && bits > measured["total"]["floor_bits_per_weight"].as_f64().unwrap());
+    let picture = std::fs::read_to_string(folder.path().join("m.svg")).unwrap();
+    assert!(picture.starts_with("<svg") && picture.contains("p12"));
 }

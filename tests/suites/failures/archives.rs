@@ -12,10 +12,11 @@ use super::Bench;
 const HASH: Range<usize> = 4064..4096;
 
 /// All that reads an archive, on `file`.
-fn commands(file: &str) -> [(&'static str, Vec<&str>); 4] {
+fn commands(file: &str) -> [(&'static str, Vec<&str>); 5] {
     [
         (RUN, vec![file, "-p", "hi", "-n", "1"]),
         (PACK, vec!["inspect", file]),
+        (PACK, vec!["repack", file, "-o", "out.pak"]),
         (PACK, vec!["verify", file]),
         (PACK, vec!["extract", file, "-o", "out.safetensors"]),
     ]
@@ -53,7 +54,7 @@ fn damaged_archives() {
         for (program, args) in commands(name) {
             refused(program, bench.folder(), args, &[&[name], expected].concat());
         }
-        assert!(!bench.path("out.safetensors").exists());
+        assert!(!bench.path("out.safetensors").exists() && !bench.path("out.pak").exists());
     }
 }
 
@@ -76,9 +77,11 @@ fn a_corrupt_segment_is_named() {
     let archive = Archive::parse(&bytes).unwrap();
     let places: Vec<u64> = archive.index().packs.iter().map(|p| p.offset.to_native() + p.len.to_native() / 2).collect();
     let damage = |bytes: &mut Vec<u8>, pack: usize| bytes[places[pack] as usize] ^= 0x10;
-    let checks: [(&str, &[&str]); 3] = [
+    let checks: [(&str, &[&str]); 5] = [
         (PACK, &["verify", "bad.pak"]),
         (PACK, &["extract", "bad.pak", "-o", "out.safetensors"]),
+        (PACK, &["repack", "bad.pak", "-o", "out.pak", "--target", "ship"]),
+        (PACK, &["inspect", "--codecs", "bad.pak"]),
         (RUN, &["bad.pak", "--verify", "-p", "hi", "-n", "1"]),
     ];
     let last = places.len() - 1;

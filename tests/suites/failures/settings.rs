@@ -7,7 +7,7 @@ use super::Bench;
 
 #[test]
 fn wrong_usage_is_one_line_and_code_2() {
-    let cases: [(&str, &[&str], &[&str]); 16] = [
+    let cases: [(&str, &[&str], &[&str]); 21] = [
         (RUN, &["--nonsense"], &["unexpected argument '--nonsense'", "--help"]),
         (RUN, &["-p", "hi"], &["required arguments", "<MODEL>"]),
         (RUN, &["tiny.pak", "-p", "hi", "--prompt-file", "f"], &["--prompt-file", "cannot be used with"]),
@@ -22,6 +22,15 @@ fn wrong_usage_is_one_line_and_code_2() {
         (RUN, &["perplexity", "tiny.pak"], &["--file"]),
         (PACK, &["convert"], &["<INPUT>"]),
         (PACK, &["convert", "m", "--pack-size", "big"], &["--pack-size", "big"]),
+        (PACK, &["convert", "m", "--codec", "zip"], &["--codec", "'zip'"]),
+        (
+            PACK,
+            &["convert", "m", "--codec", "zstd"],
+            &["--target run cannot use zstd", "decoded first", "--target ship"],
+        ),
+        (PACK, &["repack", "tiny.pak", "-o", "x.pak", "--codec", "zfp"], &["--target run cannot use zfp"]),
+        (PACK, &["repack", "tiny.pak"], &["--output"]),
+        (PACK, &["inspect", "tiny.pak", "--chart", "x.svg"], &["--codecs"]),
         (PACK, &["extract", "tiny.pak"], &["--output"]),
         (PACK, &["unpack"], &["unrecognized subcommand 'unpack'"]),
     ];

@@ -8,6 +8,7 @@ use super::cursor::Cursor;
 use super::value::Value;
 use super::{GgufError, ggml_type};
 use crate::limits;
+use crate::source::ForeignTensor;
 
 type Result<T> = std::result::Result<T, GgufError>;
 
@@ -17,6 +18,8 @@ pub(crate) struct Container<'a> {
     pub pairs: Vec<(&'a str, Value<'a>)>,
     /// Tensors in the order of the file.
     pub tensors: Vec<TensorInfo<'a>>,
+    /// Tensors of types that this program does not read, which are checked no further.
+    pub foreign: Vec<ForeignTensor>,
 }
 
 /// One tensor: where its bytes are, and what they mean.
@@ -31,8 +34,17 @@ pub(crate) struct TensorInfo<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// Reads and checks all but the tensors' values.
+    /// Reads and checks all but the tensors' values. A tensor of a type that this program does not read is an error.
     pub fn parse(file: &'a [u8]) -> Result<Self> {
+        let container = Self::parse_readable(file)?;
+        match container.foreign.into_iter().next() {
+            Some(ForeignTensor { name, dtype, .. }) => Err(GgufError::UnknownType { name, found: dtype }),
+            None => Ok(Self { foreign: Vec::new(), ..container }),
+        }
+    }
+
+    /// As [`parse`](Self::parse), with tensors of other types put aside.
+    pub fn parse_readable(file: &'a [u8]) -> Result<Self> {
         let mut cursor = Cursor::new(file);
         if file.get(..4) != Some(b"GGUF") {
             return Err(GgufError::NotGguf);
@@ -47,9 +59,9 @@ impl<'a> Container<'a> {
         let pair_count = cursor.count("keys", limits::GGUF_KEYS)?;
         let pairs = pairs(&mut cursor, pair_count)?;
         let alignment = alignment(&pairs)?;
-        let mut tensors = tensors(&mut cursor, tensor_count)?;
+        let (mut tensors, foreign) = tensors(&mut cursor, tensor_count)?;
         place(&mut tensors, cursor.position(), alignment, file.len() as u64)?;
-        Ok(Self { pairs, tensors })
+        Ok(Self { pairs, tensors, foreign })
     }
 }
 
@@ -80,9 +92,9 @@ fn alignment(pairs: &[(&str, Value)]) -> Result<u64> {
 }
 
 /// Descriptions only: offsets are still relative to the data.
-fn tensors<'a>(cursor: &mut Cursor<'a>, count: u64) -> Result<Vec<TensorInfo<'a>>> {
+fn tensors<'a>(cursor: &mut Cursor<'a>, count: u64) -> Result<(Vec<TensorInfo<'a>>, Vec<ForeignTensor>)> {
     let mut seen = HashSet::new();
-    let mut tensors = Vec::new();
+    let (mut tensors, mut foreign) = (Vec::new(), Vec::new());
     for number in 0..count {
         let name = cursor.text("a tensor's name")?;
         if name.is_empty() || name.len() > archive_limits::NAME_BYTES || name.chars().any(char::is_control) {
@@ -91,12 +103,16 @@ fn tensors<'a>(cursor: &mut Cursor<'a>, count: u64) -> Result<Vec<TensorInfo<'a>
         if !seen.insert(name) {
             return Err(GgufError::DuplicateTensor { name: name.into() });
         }
-        tensors.push(tensor(cursor, name)?);
+        match tensor(cursor, name)? {
+            Ok(tensor) => tensors.push(tensor),
+            Err(dtype) => foreign.push(ForeignTensor { name: name.into(), dtype, file: 0 }),
+        }
     }
-    Ok(tensors)
+    Ok((tensors, foreign))
 }
 
-fn tensor<'a>(cursor: &mut Cursor<'a>, name: &'a str) -> Result<TensorInfo<'a>> {
+/// One description; the type's name where it is one that this program does not read.
+fn tensor<'a>(cursor: &mut Cursor<'a>, name: &'a str) -> Result<std::result::Result<TensorInfo<'a>, String>> {
     const WHAT: &str = "a tensor's description";
     let dims = cursor.u32(WHAT)?;
     if dims == 0 || dims > limits::GGUF_DIMS {
@@ -104,11 +120,14 @@ fn tensor<'a>(cursor: &mut Cursor<'a>, name: &'a str) -> Result<TensorInfo<'a>> 
     }
     let mut shape = (0..dims).map(|_| cursor.u64(WHAT)).collect::<Result<Vec<_>>>()?;
     shape.reverse();
-    let dtype =
-        ggml_type::dtype(cursor.u32(WHAT)?).map_err(|found| GgufError::UnknownType { name: name.into(), found })?;
-    let offset = cursor.u64(WHAT)?;
-    let len = stored_len(name, &shape, dtype)?;
-    Ok(TensorInfo { name, dtype, shape, offset, len })
+    let (dtype, offset) = (ggml_type::dtype(cursor.u32(WHAT)?), cursor.u64(WHAT)?);
+    match dtype {
+        Ok(dtype) => {
+            let len = stored_len(name, &shape, dtype)?;
+            Ok(Ok(TensorInfo { name, dtype, shape, offset, len }))
+        }
+        Err(found) => Ok(Err(found)),
+    }
 }
 
 fn stored_len(name: &str, shape: &[u64], dtype: Dtype) -> Result<u64> {

@@ -12,7 +12,7 @@ use crate::architecture::{self, ArchitectureError, Layout};
 use crate::error::{At, Error};
 use crate::limits;
 use crate::map::Map;
-use crate::source::{Checkpoint, SourceFile, StoredTensor, metadata_value};
+use crate::source::{Checkpoint, ForeignTensor, SourceFile, StoredTensor, Weights, metadata_value};
 
 /// True if `path` starts like a GGUF file.
 pub(crate) fn fits(path: &Path) -> bool {
@@ -23,11 +23,39 @@ pub(crate) fn fits(path: &Path) -> bool {
 
 /// Reads a GGUF model from any of its files.
 pub(crate) fn open(path: &Path) -> Result<Checkpoint, Error> {
+    with_containers(path, |map| Container::parse(map), |parts| checkpoint(parts, path))
+}
+
+/// The tensors of a GGUF model, from any of its files, whatever its architecture.
+pub(crate) fn weights(path: &Path) -> Result<Weights, Error> {
+    with_containers(
+        path,
+        |map| Container::parse_readable(map),
+        |parts| {
+            let of_file = |(file, (_, container)): (usize, &Part)| -> Vec<_> {
+                container.foreign.iter().map(|t| ForeignTensor { file, ..t.clone() }).collect()
+            };
+            let foreign = parts.iter().enumerate().flat_map(of_file).collect();
+            let tensors = stored(&parts).at(path)?;
+            Ok(Weights { files: parts.into_iter().map(|(file, _)| file).collect(), tensors, foreign })
+        },
+    )
+}
+
+/// A file of a model and what is in it.
+type Part<'m, 'a> = (SourceFile, &'m Container<'a>);
+
+/// Opens all the files of the model that `path` is one of, and hands them to `read` in order.
+fn with_containers<T>(
+    path: &Path,
+    parse: impl for<'a> Fn(&'a [u8]) -> Result<Container<'a>, GgufError>,
+    read: impl FnOnce(Vec<Part>) -> Result<T, Error>,
+) -> Result<T, Error> {
     let first = SourceFile::open(path)?;
     let map = Map::of(first.file()).at(path)?;
-    let container = Container::parse(&map).at(path)?;
+    let container = parse(&map).at(path)?;
     let Some(split) = split::of(&container).at(path)? else {
-        return checkpoint(vec![(first, &container)], path);
+        return read(vec![(first, &container)]);
     };
     let mut files = Vec::new();
     let mut maps = Vec::new();
@@ -38,7 +66,7 @@ pub(crate) fn open(path: &Path) -> Result<Checkpoint, Error> {
     }
     let mut containers = Vec::new();
     for ((file, map), expected) in files.iter().zip(&maps).zip(1..) {
-        let container = Container::parse(map).at(file.path())?;
+        let container = parse(map).at(file.path())?;
         let (number, found) = split::of(&container).at(file.path())?.map_or((1, 1), |s| (s.number, s.count));
         if (number, found) != (expected, split.count) {
             let count = split.count;
@@ -46,26 +74,32 @@ pub(crate) fn open(path: &Path) -> Result<Checkpoint, Error> {
         }
         containers.push(container);
     }
-    let found: u64 = containers.iter().map(|c| c.tensors.len() as u64).sum();
+    let found: u64 = containers.iter().map(|c| (c.tensors.len() + c.foreign.len()) as u64).sum();
     if let Some(expected) = split.tensors.filter(|expected| *expected != found) {
         return Err(GgufError::SplitTensors { found, expected }).at(path);
     }
-    checkpoint(files.into_iter().zip(&containers).collect(), path)
+    read(files.into_iter().zip(&containers).collect())
 }
 
-/// Puts the files of a model together. The first has the keys.
-fn checkpoint(parts: Vec<(SourceFile, &Container)>, path: &Path) -> Result<Checkpoint, Error> {
+/// The tensors of all files.
+fn stored(parts: &[Part]) -> Result<Vec<StoredTensor>, GgufError> {
     let mut tensors = Vec::new();
     let mut names = HashSet::new();
     for (file, (_, container)) in parts.iter().enumerate() {
         for t in &container.tensors {
             if !names.insert(t.name) {
-                return Err(GgufError::DuplicateTensor { name: t.name.into() }).at(path);
+                return Err(GgufError::DuplicateTensor { name: t.name.into() });
             }
             let (name, shape) = (t.name.to_owned(), t.shape.clone());
             tensors.push(StoredTensor { name, dtype: t.dtype, shape, file, offset: t.offset, len: t.len });
         }
     }
+    Ok(tensors)
+}
+
+/// Puts the files of a model together. The first has the keys.
+fn checkpoint(parts: Vec<Part>, path: &Path) -> Result<Checkpoint, Error> {
+    let tensors = stored(&parts).at(path)?;
     let Some((_, head)) = parts.first() else { return Err(GgufError::NotGguf).at(path) };
     let keys = Keys(&head.pairs);
     let architecture = required_text(keys, "general.architecture").at(path)?;
@@ -73,7 +107,7 @@ fn checkpoint(parts: Vec<(SourceFile, &Container)>, path: &Path) -> Result<Check
     let vocabulary = architecture.vocabulary(Layout::Gguf, &tensors).at(path)?;
     let mut config = (architecture.from_gguf)(keys, vocabulary).at(path)?;
     let head = architecture.tensor_name(Layout::Gguf, TensorKind::Output);
-    config.tied_embeddings = !names.contains(head);
+    config.tied_embeddings = !tensors.iter().any(|t| t.name == head);
     let tokenizer = tokenizer::read(keys).at(path)?;
     let metadata = metadata(keys);
     let files = parts.into_iter().map(|(file, _)| file).collect();

@@ -8,4 +8,4 @@ mod tokenizer;
 
 pub use error::SafetensorsError;
 pub(crate) use json::JsonObject;
-pub(crate) use open::open;
+pub(crate) use open::{open, weights};

@@ -6,11 +6,12 @@ use serde_json::Value;
 use symbiote_format::Metadata;
 
 use super::json::JsonObject;
+use super::shards::Shards;
 use super::{SafetensorsError, shards, tokenizer};
 use crate::architecture::{self, Layout};
 use crate::error::{At, Error};
 use crate::limits;
-use crate::source::{Checkpoint, metadata_value};
+use crate::source::{Checkpoint, Weights, metadata_value};
 
 /// Reads the model in `folder`.
 pub(crate) fn open(folder: &Path) -> Result<Checkpoint, Error> {
@@ -18,13 +19,21 @@ pub(crate) fn open(folder: &Path) -> Result<Checkpoint, Error> {
     let config = JsonObject::read(&config_path, limits::CONFIG_BYTES)?;
     let Some(json) = config else { return Err(SafetensorsError::NoConfig).at(folder) };
     let architecture = architecture::by_config_json(&json).at(&config_path)?;
-    let weights = shards::read(folder)?;
+    let Shards { weights, metadata: of_weights } = shards::read(folder)?;
     let vocabulary = architecture.vocabulary(Layout::HuggingFace, &weights.tensors).at(folder)?;
     let config = (architecture.from_config_json)(&json, vocabulary).at(&config_path)?;
     let tokenizer = tokenizer::read(folder, &json)?;
-    let metadata = metadata(&json, weights.metadata);
+    let metadata = metadata(&json, of_weights);
     let (files, tensors) = (weights.files, weights.tensors);
     Ok(Checkpoint { layout: Layout::HuggingFace, files, tensors, architecture, config, tokenizer, metadata })
+}
+
+/// The tensors of a folder or of one file, whatever its architecture.
+pub(crate) fn weights(path: &Path) -> Result<Weights, Error> {
+    match path.is_dir() {
+        true => Ok(shards::read_readable(path)?.weights),
+        false => shards::read_file(path),
+    }
 }
 
 /// `config.json` and the headers' own pairs, as text.

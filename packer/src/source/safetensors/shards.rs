@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
+use safetensors::tensor::TensorInfo;
 use serde_json::Value;
 use symbiote_format::{Dtype, limits as archive_limits};
 
@@ -12,37 +13,43 @@ use super::json::{JsonObject, wrong_type};
 use crate::error::{At, Error};
 use crate::limits;
 use crate::map::Map;
-use crate::source::{SourceFile, StoredTensor};
+use crate::source::{ForeignTensor, SourceFile, StoredTensor, Weights};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 const PICKLES: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
 
 /// All the tensors of a folder and the files that they are in, and what those files say of themselves.
-pub(super) struct Weights {
-    pub files: Vec<SourceFile>,
-    pub tensors: Vec<StoredTensor>,
+pub(super) struct Shards {
+    pub weights: Weights,
     pub metadata: Vec<(String, String)>,
 }
 
 /// Where the index says a tensor is.
 type WeightMap = Vec<(String, String)>;
 
-/// Finds and reads the headers of a folder's weights.
-pub(super) fn read(folder: &Path) -> Result<Weights, Error> {
+/// Finds and reads the headers of a folder's weights. A tensor of a type that this program does not read is an error.
+pub(super) fn read(folder: &Path) -> Result<Shards, Error> {
+    let shards = read_readable(folder)?;
+    match shards.weights.foreign.into_iter().next() {
+        Some(ForeignTensor { name, dtype, file }) => {
+            Err(SafetensorsError::UnknownType { name, dtype }).at(shards.weights.files[file].path())
+        }
+        None => Ok(Shards { weights: Weights { foreign: Vec::new(), ..shards.weights }, ..shards }),
+    }
+}
+
+/// As [`read`], with tensors of other types put aside.
+pub(super) fn read_readable(folder: &Path) -> Result<Shards, Error> {
     let (paths, weight_map) = locate(folder)?;
-    let mut weights = Weights { files: Vec::new(), tensors: Vec::new(), metadata: Vec::new() };
+    let mut shards = Shards { weights: Weights::default(), metadata: Vec::new() };
     let mut file_of = HashMap::new();
     for path in &paths {
-        let file = SourceFile::open(path)?;
-        let number = weights.files.len();
-        for tensor in header(&file, number, &mut weights.metadata)? {
-            if file_of.insert(tensor.name.clone(), number).is_some() {
-                return Err(SafetensorsError::DuplicateTensor { name: tensor.name }).at(path);
+        for name in add(&mut shards, SourceFile::open(path)?)? {
+            if file_of.insert(name.clone(), shards.weights.files.len() - 1).is_some() {
+                return Err(SafetensorsError::DuplicateTensor { name }).at(path);
             }
-            weights.tensors.push(tensor);
         }
-        weights.files.push(file);
     }
     for (name, shard) in weight_map {
         let expected = paths.iter().position(|path| path.ends_with(&shard));
@@ -50,7 +57,14 @@ pub(super) fn read(folder: &Path) -> Result<Weights, Error> {
             return Err(SafetensorsError::NotInShard { name, shard }).at(&folder.join(INDEX));
         }
     }
-    Ok(weights)
+    Ok(shards)
+}
+
+/// The readable tensors of one file, by itself.
+pub(super) fn read_file(path: &Path) -> Result<Weights, Error> {
+    let mut shards = Shards { weights: Weights::default(), metadata: Vec::new() };
+    add(&mut shards, SourceFile::open(path)?)?;
+    Ok(shards.weights)
 }
 
 fn locate(folder: &Path) -> Result<(Vec<PathBuf>, WeightMap), Error> {
@@ -88,38 +102,50 @@ fn weight_map(index: &JsonObject) -> Result<WeightMap, SafetensorsError> {
     object.pairs().map(entry).collect()
 }
 
-/// The tensors of one file, in the order of their bytes.
-fn header(file: &SourceFile, number: usize, metadata: &mut Vec<(String, String)>) -> Result<Vec<StoredTensor>, Error> {
+/// Adds one file with its tensors, in the order of their bytes; returns their names.
+fn add(shards: &mut Shards, file: SourceFile) -> Result<Vec<String>, Error> {
     let map = Map::of(file.file()).at(file.path())?;
     let refuse = |e: safetensors::SafeTensorError| SafetensorsError::Header { reason: e.to_string() };
     let (header_len, header) = SafeTensors::read_metadata(&map).map_err(refuse).at(file.path())?;
     let data = 8 + header_len as u64;
     if let Some(pairs) = header.metadata() {
-        metadata.extend(pairs.iter().map(|(key, value)| (key.clone(), value.clone())));
+        shards.metadata.extend(pairs.iter().map(|(key, value)| (key.clone(), value.clone())));
     }
-    let tensors = header.offset_keys().into_iter().filter_map(|name| {
-        let info = header.info(&name)?;
-        Some(tensor(name, info, number, data))
-    });
-    tensors.collect::<Result<_, _>>().at(file.path())
+    let (weights, names) = (&mut shards.weights, header.offset_keys());
+    let number = weights.files.len();
+    for name in &names {
+        let Some(info) = header.info(name) else { continue };
+        check_name(name).at(file.path())?;
+        match dtype(info.dtype) {
+            Some(dtype) => weights.tensors.push(tensor(name, dtype, info, number, data)),
+            None => {
+                weights.foreign.push(ForeignTensor { name: name.clone(), dtype: info.dtype.to_string(), file: number })
+            }
+        }
+    }
+    weights.files.push(file);
+    Ok(names)
 }
 
-fn tensor(
-    name: String,
-    info: &safetensors::tensor::TensorInfo,
-    file: usize,
-    data: u64,
-) -> Result<StoredTensor, SafetensorsError> {
+fn check_name(name: &str) -> Result<(), SafetensorsError> {
     if name.is_empty() || name.len() > archive_limits::NAME_BYTES || name.chars().any(char::is_control) {
         return Err(SafetensorsError::TensorName { name: name.chars().take(80).collect() });
     }
-    let dtype = match info.dtype {
-        safetensors::Dtype::F32 => Dtype::F32,
-        safetensors::Dtype::F16 => Dtype::F16,
-        safetensors::Dtype::BF16 => Dtype::Bf16,
-        other => return Err(SafetensorsError::UnknownType { name, dtype: other.to_string() }),
-    };
+    Ok(())
+}
+
+/// The type, where this program reads it.
+fn dtype(stored: safetensors::Dtype) -> Option<Dtype> {
+    match stored {
+        safetensors::Dtype::F32 => Some(Dtype::F32),
+        safetensors::Dtype::F16 => Some(Dtype::F16),
+        safetensors::Dtype::BF16 => Some(Dtype::Bf16),
+        _ => None,
+    }
+}
+
+fn tensor(name: &str, dtype: Dtype, info: &TensorInfo, file: usize, data: u64) -> StoredTensor {
     let (start, end) = info.data_offsets;
     let shape = info.shape.iter().map(|d| *d as u64).collect();
-    Ok(StoredTensor { name, dtype, shape, file, offset: data + start as u64, len: (end - start) as u64 })
+    StoredTensor { name: name.into(), dtype, shape, file, offset: data + start as u64, len: (end - start) as u64 }
 }
