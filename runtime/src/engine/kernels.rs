@@ -18,10 +18,8 @@ pub const PACKED_TILE: u32 = 32;
 /// Stretches of keys that are worth their merge.
 const MOST_STRETCHES: u32 = 64;
 
-/// Slots that a subgroup of 32 works on: a tile is shared by workgroups, which are smaller then.
-const PACKED_SLOTS: u32 = 32;
 /// Subgroups that share a tile's chunks: a token's product is over soonest when many chunks are on their way at once.
-const PACKED_SUBGROUPS: u32 = 24;
+const PACKED_SUBGROUPS: u32 = 16;
 /// The same on matrices, whose registers hold less.
 const MATRIX_SUBGROUPS: u32 = 8;
 
@@ -142,19 +140,13 @@ impl Kernels {
             Form::Packed { codec, source } => {
                 let gpu = self.subgroups > 1;
                 let wide = if gpu && tokens > 1 { 4 } else { 1 };
-                let slots = self.slots();
                 let subgroups = if gpu { self.subgroups_for(columns, PACKED_SUBGROUPS) } else { 1 };
                 let (s, source) = (self.subgroup, source_code(source));
-                let constants = vec![s * subgroups, wide, s, subgroups, source, slots, gpu.into()];
+                let constants = vec![s * subgroups, wide, s, subgroups, source];
                 let kernel = self.get(format!("matmul_{codec}"), constants, Some(s))?;
-                Ok(Multiply { kernel, groups: [tiles * (32 / slots), groups_of(wide), 1] })
+                Ok(Multiply { kernel, groups: [tiles * PACKED_TILE.div_ceil(s), groups_of(wide), 1] })
             }
         }
-    }
-
-    /// Slots of a tile that a workgroup of a packed product takes.
-    fn slots(&self) -> u32 {
-        self.subgroup.min(PACKED_SLOTS)
     }
 
     /// Subgroups a workgroup that share out the chunks of 128 columns: `most`, but each has one.
