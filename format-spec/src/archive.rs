@@ -1,9 +1,10 @@
 //! An archive in memory: checked once, then used in place.
 
+use crate::codec::Shape;
 use crate::validate::validate;
 use crate::{
-    ArchivedIndex, ArchivedWeightPack, FormatError, Header, ModelConfig, NO_LAYER, PackRole, Result, SEGMENT_ALIGN,
-    Sha256, align_up,
+    ArchivedIndex, ArchivedWeightPack, Codec, Dtype, FormatError, Header, ModelConfig, NO_LAYER, PackRole, Result,
+    SEGMENT_ALIGN, Sha256, align_up,
 };
 
 /// A checked archive over the bytes of a whole file (a memory map, as a rule).
@@ -75,6 +76,24 @@ impl<'a> Archive<'a> {
             offset,
             end: offset + p.len.to_native(),
         })
+    }
+
+    /// Checks that the coded parts of pack number `pack` are formed as their codecs say, so that a kernel stays inside them:
+    /// lengths, counts and places of exceptions. Rows are not decoded.
+    pub fn check_pack(&self, pack: usize) -> Result<()> {
+        let p = &self.index.packs[pack];
+        let (first, count) = (p.first_part.to_native() as usize, p.part_count.to_native() as usize);
+        for (number, part) in self.index.parts.iter().enumerate().skip(first).take(count) {
+            let coded = &self.segment(p)[to_usize(part.offset.to_native())..][..to_usize(part.coded_len.to_native())];
+            let tensor = &self.index.tensors[part.tensor.to_native() as usize];
+            // validate() has found codec, type and columns in their tables and ranges
+            let codec = Codec::from_code(part.codec).unwrap_or(Codec::Raw);
+            let dtype = Dtype::from_code(tensor.dtype.to_native()).unwrap_or(Dtype::F32);
+            let columns = u32::try_from(tensor.shape.last().map_or(0, |n| n.to_native())).unwrap_or(u32::MAX);
+            let refuse = |source| FormatError::PartCoded { part: number, tensor: tensor.name.as_str().into(), source };
+            codec.check(Shape { dtype, rows: part.rows.to_native(), columns }, coded).map_err(refuse)?;
+        }
+        Ok(())
     }
 
     /// Between parts, and from the last part to the next segment. Left to [`verify_pack`](Self::verify_pack) because it

@@ -15,8 +15,9 @@ layout(push_constant) uniform Args {
 
 void main() {
   const uint token = a.tokens.at[gl_WorkGroupID.x];
-  const Part part = find_part(a.parts, a.part_count, token);
-  const uint64_t row = a.packs.at[part.pack] + part.offset + uint64_t(token - part.first_tile) * row_bytes_of(a.columns_);
+  const Part part = find_part(a.packs, a.parts, a.part_count, token);
+  if (token - part.first_tile >= part.rows) return;  // of another product
+  const uint64_t row = part.at + uint64_t(token - part.first_tile) * row_bytes_of(a.columns_);
   F32sOut x = F32sOut(a.x + uint64_t(gl_WorkGroupID.x) * a.x_stride * 4);
 #ifdef PLAIN
   for (uint k = gl_LocalInvocationID.x; k < a.columns_; k += gl_WorkGroupSize.x) x.at[k] = element(row, k);

@@ -40,11 +40,11 @@ uint touch(uint64_t first, uint bytes) {
 
 void main() {
   const uint tile = gl_WorkGroupID.x;
-  const Part part = find_part(a.parts, a.part_count, tile);
+  const Part part = find_part(a.packs, a.parts, a.part_count, tile);
   const uint row0 = ((tile - part.first_tile) * gl_NumSubgroups + gl_SubgroupID) * ROWS;
   const uint first = gl_WorkGroupID.y * TOKENS;
   const uint row_bytes = row_bytes_of(a.columns_);
-  const uint64_t w = a.packs.at[part.pack] + part.offset;
+  const uint64_t w = part.at;
   F32x4s x = F32x4s(a.x + uint64_t(first) * a.x_stride * 4);
   const uint stride = a.x_stride / 4;
 

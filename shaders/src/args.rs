@@ -64,6 +64,36 @@ pub struct MatmulArgs {
     pub y_stride: u32,
     /// 1: added to y; 0: y is replaced.
     pub add: u32,
+    /// `matmul_matrix.comp` only: what `split.comp` has made of x.
+    pub halves: u64,
+}
+
+/// `split.comp`: groups (8, tokens / 8, 1).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct SplitArgs {
+    /// `[tokens][x_stride]` f32.
+    pub x: u64,
+    /// Of every eight tokens 4 KiB for 128 columns, and 32 bytes; written.
+    pub halves: u64,
+    /// Columns.
+    pub columns: u32,
+    /// Tokens.
+    pub tokens: u32,
+    /// f32 a row of x; a multiple of 4.
+    pub x_stride: u32,
+    /// Unused.
+    pub pad: u32,
+}
+
+/// `matrix_layout.comp`: groups (1, 1, 1).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct MatrixLayoutArgs {
+    /// `[16][16]` f16: 0, 1, 2, ..
+    pub numbered: u64,
+    /// `[2][32 lanes][8 elements]` f32, written: the numbers that the lanes hold of a left and of a right factor.
+    pub held: u64,
 }
 
 /// `rmsnorm.comp`: groups (tokens, 1, 1).

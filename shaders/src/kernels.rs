@@ -27,15 +27,34 @@ const fn plain(name: &'static str) -> Kernel {
     Kernel { name, file: name, define: None }
 }
 
+const fn packed(name: &'static str, file: &'static str, define: &'static str) -> Kernel {
+    Kernel { name, file, define: Some(define) }
+}
+
 const TYPED: [[Kernel; 11]; 2] = every_dtype!("embed" "matmul");
-const PLAIN: [Kernel; 5] =
-    [plain("attention"), plain("attention_merge"), plain("rmsnorm"), plain("rope"), plain("swiglu")];
+const PACKED: [Kernel; 6] = [
+    packed("embed_p11", "embed_packed", "CODEC_P11"),
+    packed("embed_p12", "embed_packed", "CODEC_P12"),
+    packed("matmul_p11", "matmul_packed", "CODEC_P11"),
+    packed("matmul_p12", "matmul_packed", "CODEC_P12"),
+    packed("matrix_p11", "matmul_matrix", "CODEC_P11"),
+    packed("matrix_p12", "matmul_matrix", "CODEC_P12"),
+];
+const PLAIN: [Kernel; 7] = [
+    plain("attention"),
+    plain("attention_merge"),
+    plain("matrix_layout"),
+    plain("rmsnorm"),
+    plain("rope"),
+    plain("split"),
+    plain("swiglu"),
+];
 
 /// Names of the stored types that the typed kernels exist for.
 pub const DTYPES: [&str; 11] = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"];
 
 /// Every kernel variant.
-pub const KERNELS: &[&[Kernel]] = &[&TYPED[0], &TYPED[1], &PLAIN];
+pub const KERNELS: &[&[Kernel]] = &[&TYPED[0], &TYPED[1], &PACKED, &PLAIN];
 
 /// The kernel of this name.
 pub fn find(name: &str) -> Option<&'static Kernel> {

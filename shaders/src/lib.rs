@@ -9,7 +9,10 @@ mod args;
 mod compile;
 mod kernels;
 
-pub use args::{AttentionArgs, AttentionMergeArgs, EmbedArgs, MatmulArgs, PartArgs, RmsNormArgs, RopeArgs, SwigluArgs};
+pub use args::{
+    AttentionArgs, AttentionMergeArgs, EmbedArgs, MatmulArgs, MatrixLayoutArgs, PartArgs, RmsNormArgs, RopeArgs,
+    SplitArgs, SwigluArgs,
+};
 pub use compile::{CompileError, compile};
 pub use kernels::{DTYPES, KERNELS, Kernel, find};
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use half::f16;
-use symbiote_format::Dtype;
+use symbiote_format::{Codec, Dtype, codec::Shape};
 use symbiote_runtime::gpu::{Buffer, Gpu, GpuOptions, Memory, Pipeline, PipelineInfo};
-use symbiote_shaders::{MatmulArgs, PartArgs};
+use symbiote_shaders::{MatmulArgs, MatrixLayoutArgs, PartArgs, SplitArgs};
 
 /// A device with validation on, or not where figures are taken.
 pub struct KernelRig {
@@ -18,6 +18,37 @@ impl KernelRig {
     pub const POISON: u32 = 0x7F80_DEAD;
     /// The same for f16, twice: both halves are such a NaN.
     pub const POISON_F16: u32 = 0x7CAD_7CAD;
+
+    /// The best device of this machine, without validation: its layer switches off what is newer than itself.
+    pub fn open_unchecked() -> Self {
+        Self { gpu: Gpu::open(&GpuOptions::default()).unwrap() }
+    }
+
+    /// What `matrix_layout.comp` finds.
+    pub fn matrix_layout(&self) -> Vec<f32> {
+        let numbered: Vec<f16> = (0..256u16).map(|i| f16::from_f32(f32::from(i))).collect();
+        let (numbered, held) = (self.upload("numbered", &numbered), self.poisoned("held", 512));
+        let args = MatrixLayoutArgs { numbered: numbered.address(), held: held.address() };
+        self.run(&self.kernel("matrix_layout", &[32], Some(32)), &args, [1; 3]);
+        self.download(&held)
+    }
+
+    /// `split` with workgroups as large as the device has them, up to 1024.
+    pub fn split_kernel(&self) -> Arc<Pipeline> {
+        let info = self.gpu.info();
+        let local = info.max_workgroup_invocations.min(1024);
+        self.kernel("split", &[local, u32::from(local > info.subgroup)], Some(info.subgroup))
+    }
+
+    /// x for the matrix kernels: the arguments are completed with what is returned.
+    pub fn split(&self, args: &mut MatmulArgs) -> Buffer {
+        let groups = args.tokens.div_ceil(8);
+        let halves = self.poisoned("halves", (groups * (args.columns.div_ceil(128) * 1024 + 8)) as usize);
+        args.halves = halves.address();
+        let split = self.split_kernel();
+        self.run(&split, &split_args(args), [8, groups, 1]);
+        halves
+    }
 
     /// The best device of this machine, under validation.
     pub fn open() -> Self {
@@ -96,16 +127,24 @@ impl KernelRig {
     }
 }
 
+/// How `split` is asked for the x of a product.
+pub fn split_args(args: &MatmulArgs) -> SplitArgs {
+    let (columns, tokens, x_stride) = (args.columns, args.tokens, args.x_stride);
+    SplitArgs { x: args.x, halves: args.halves, columns, tokens, x_stride, pad: 0 }
+}
+
 /// How the rows of a matrix lie on the device.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Spread<'a> {
+    /// How they are coded.
+    pub codec: Codec,
     /// Rows of the parts, which take turns over two packs.
     pub cuts: &'a [usize],
     /// Bytes in front of a part, at the least; what follows is a multiple of 256 in any case.
     pub lead: usize,
     /// Rows of the output between those of two parts, as where another product of the operation writes them.
     pub gap: usize,
-    /// Rows of a workgroup.
+    /// Rows of a tile.
     pub tile: u32,
 }
 
@@ -121,7 +160,7 @@ pub struct DeviceMatrix {
     pub packs: Buffer,
     /// The parts, as kernels read them.
     pub table: Buffer,
-    _weights: Vec<Buffer>,
+    weights: Vec<Arc<Buffer>>,
 }
 
 impl DeviceMatrix {
@@ -135,7 +174,7 @@ impl DeviceMatrix {
         lead: usize,
         tile: u32,
     ) -> Self {
-        Self::spread(rig, dtype, columns, bytes, Spread { cuts, lead, gap: 0, tile })
+        Self::spread(rig, dtype, columns, bytes, Spread { codec: Codec::Raw, cuts, lead, gap: 0, tile })
     }
 
     pub fn spread(rig: &KernelRig, dtype: Dtype, columns: usize, bytes: &[u8], spread: Spread<'_>) -> Self {
@@ -148,7 +187,8 @@ impl DeviceMatrix {
             // ones are NaN in every float type, so that a stray read shows
             let offset = (segment.len() + spread.lead).next_multiple_of(256);
             segment.resize(offset, 0xFF);
-            segment.extend_from_slice(&bytes[row * row_bytes..][..rows * row_bytes]);
+            let shape = Shape { dtype, rows: rows as u32, columns: columns as u32 };
+            spread.codec.encode(shape, &bytes[row * row_bytes..][..rows * row_bytes], segment).unwrap();
             parts.push(PartArgs {
                 pack: pack as u32,
                 offset: offset as u32,
@@ -160,10 +200,10 @@ impl DeviceMatrix {
             row += rows;
             out_row += rows + spread.gap;
         }
-        let weights: Vec<Buffer> = segments.iter().map(|segment| rig.upload("pack", segment)).collect();
-        let addresses: Vec<u64> = weights.iter().map(Buffer::address).collect();
+        let weights: Vec<Arc<Buffer>> = segments.iter().map(|segment| Arc::new(rig.upload("pack", segment))).collect();
+        let addresses: Vec<u64> = weights.iter().map(|w| w.address()).collect();
         let (packs, table) = (rig.upload("packs", &addresses), rig.upload("parts", &parts));
-        Self { dtype, rows: out_row - spread.gap, columns, parts, tiles, packs, table, _weights: weights }
+        Self { dtype, rows: out_row - spread.gap, columns, parts, tiles, packs, table, weights }
     }
 
     /// The rows of the output that this matrix has, in the order of its own rows.
@@ -183,6 +223,39 @@ impl DeviceMatrix {
             x_stride: self.columns.next_multiple_of(4) as u32,
             y_stride: self.rows.next_multiple_of(4) as u32,
             add: 0,
+            halves: 0,
         }
+    }
+
+    /// The same weights at another place.
+    pub fn copy(&self, rig: &KernelRig) -> Self {
+        let mut r = rig.gpu.recorder("copy").unwrap();
+        let mut copy = |from: &Buffer| {
+            let to = rig.gpu.buffer("pack", from.len(), Memory::Device).unwrap();
+            r.copy(from, 0, &to, 0, from.len());
+            Arc::new(to)
+        };
+        let weights: Vec<Arc<Buffer>> = self.weights.iter().map(|from| copy(from)).collect();
+        rig.gpu.wait(rig.gpu.submit(&r.finish().unwrap()).unwrap()).unwrap();
+        let addresses: Vec<u64> = weights.iter().map(|w| w.address()).collect();
+        let (packs, table) = (rig.upload("packs", &addresses), rig.upload("parts", &self.parts));
+        Self { parts: self.parts.clone(), packs, table, weights, ..*self }
+    }
+
+    /// The same weights for tiles of `tile` rows.
+    pub fn retile(&self, rig: &KernelRig, tile: u32) -> Self {
+        let (mut parts, mut tiles) = (self.parts.clone(), 0);
+        for part in &mut parts {
+            part.first_tile = tiles;
+            tiles += part.rows.div_ceil(tile);
+        }
+        let addresses: Vec<u64> = self.weights.iter().map(|w| w.address()).collect();
+        let (packs, table) = (rig.upload("packs", &addresses), rig.upload("parts", &parts));
+        Self { parts, tiles, packs, table, weights: self.weights.clone(), ..*self }
+    }
+
+    /// Bytes of the packs.
+    pub fn bytes(&self) -> u64 {
+        self.weights.iter().map(|w| w.len()).sum()
     }
 }

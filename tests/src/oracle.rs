@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 
-use symbiote_format::{Archive, Dtype, ModelConfig, NO_LAYER, RopeLayout, TensorKind, dequant::dequantize};
+use symbiote_format::codec::Shape;
+use symbiote_format::{Archive, Codec, Dtype, ModelConfig, NO_LAYER, RopeLayout, TensorKind, dequant::dequantize};
 use symbiote_runtime::engine::Rope;
 
 /// A matrix `[rows, columns]`, row after row.
@@ -34,8 +35,14 @@ pub fn tensors(archive: &Archive<'_>) -> HashMap<(TensorKind, u32), Matrix> {
         let first = pack.first_part.to_native() as usize;
         for part in &index.parts[first..first + pack.part_count.to_native() as usize] {
             let start = part.offset.to_native() as usize;
-            let raw = &archive.segment(pack)[start..start + part.coded_len.to_native() as usize];
-            bytes[part.tensor.to_native() as usize].extend_from_slice(raw);
+            let coded = &archive.segment(pack)[start..start + part.coded_len.to_native() as usize];
+            let (tensor, rows) = (part.tensor.to_native() as usize, part.rows.to_native());
+            let of = &index.tensors[tensor];
+            let columns = of.shape.last().unwrap().to_native() as u32;
+            let shape = Shape { dtype: Dtype::from_code(of.dtype.to_native()).unwrap(), rows, columns };
+            let mut raw = vec![0; shape.raw_len()];
+            Codec::from_code(part.codec).unwrap().decode(shape, coded, &mut raw).unwrap();
+            bytes[tensor].extend(raw);
         }
     }
     index

@@ -106,6 +106,12 @@ pub(super) fn check_len(shape: Shape, len: u64) -> Result<(), CodecError> {
     exceptions::check_len(halves_len(&grid) + exceptions::fixed_len(&grid), ELEMENT, len)
 }
 
+/// Bytes of a part without exceptions, and of an exception.
+pub(super) fn least_len(shape: Shape) -> Option<(u64, u64)> {
+    let grid = Grid::new(shape, 1).ok()?;
+    Some(((halves_len(&grid) + exceptions::fixed_len(&grid)) as u64, exceptions::entry_len(ELEMENT) as u64))
+}
+
 pub(super) fn check<H: Half>(shape: Shape, coded: &[u8]) -> Result<(), CodecError> {
     split(&Grid::new(shape, 1)?, coded).map(drop)
 }

@@ -105,6 +105,18 @@ impl Codec {
         }
     }
 
+    /// Weights that the coded form keeps apart, of a part of `len` bytes that [`check_len`](Self::check_len) has passed; `None`
+    /// for codecs that keep none.
+    pub fn exceptions(self, shape: Shape, len: u64) -> Option<u64> {
+        let (least, entry) = match self {
+            Self::P12 => packed::least_len::<P12>(shape)?,
+            Self::P11 => packed::least_len::<P11>(shape)?,
+            Self::F16 | Self::Bf16 => halves::least_len(shape)?,
+            Self::Raw | Self::Zstd | Self::Zfp => return None,
+        };
+        Some(len.checked_sub(least)? / entry)
+    }
+
     /// Checks `coded` and writes the source's bytes to `raw`, which is `shape.raw_len()` long. After an error, `raw` may have
     /// anything in it.
     pub fn decode(self, shape: Shape, coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {

@@ -193,6 +193,12 @@ pub(super) fn check_len<P: Packing>(shape: Shape, len: u64) -> Result<(), CodecE
     exceptions::check_len(layout.least(), layout.element, len)
 }
 
+/// Bytes of a part without exceptions, and of an exception.
+pub(super) fn least_len<P: Packing>(shape: Shape) -> Option<(u64, u64)> {
+    let layout = Layout::new::<P>(shape).ok()?;
+    Some((layout.least() as u64, exceptions::entry_len(layout.element) as u64))
+}
+
 pub(super) fn check<P: Packing>(shape: Shape, coded: &[u8]) -> Result<(), CodecError> {
     Layout::new::<P>(shape)?.parse::<P>(coded).map(drop)
 }

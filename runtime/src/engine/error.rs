@@ -1,6 +1,6 @@
 //! Why an engine cannot do what it was asked.
 
-use symbiote_format::{Dtype, NO_LAYER};
+use symbiote_format::{Codec, Dtype, NO_LAYER};
 
 use super::need::Need;
 use crate::gpu::GpuError;
@@ -54,6 +54,24 @@ pub enum EngineError {
         layer: u32,
         /// How it is stored.
         dtype: Dtype,
+    },
+    /// A vector that is coded.
+    #[error("the {kind} tensor of {} is coded; make the archive with symbiote-pack repack --target run", layer_name(*.layer))]
+    VectorCodec {
+        /// Which.
+        kind: &'static str,
+        /// Its layer.
+        layer: u32,
+    },
+    /// Weights in a form that no kernel computes on.
+    #[error(
+        "tensor {name} is coded as {codec}, to be sent and kept: symbiote-pack repack --target run makes an archive to run of it"
+    )]
+    NotComputable {
+        /// The tensor.
+        name: String,
+        /// Its codec.
+        codec: Codec,
     },
     /// A size that the kernels cannot take.
     #[error("{what} is {found}; the kernels need a multiple of {multiple}")]

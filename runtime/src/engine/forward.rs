@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytemuck::{Pod, bytes_of};
-use symbiote_shaders::{AttentionArgs, AttentionMergeArgs, EmbedArgs, MatmulArgs, RmsNormArgs, RopeArgs, SwigluArgs};
+use symbiote_shaders::{
+    AttentionArgs, AttentionMergeArgs, EmbedArgs, MatmulArgs, RmsNormArgs, RopeArgs, SplitArgs, SwigluArgs,
+};
 
 use super::kernels::{Kernels, WIDE};
 use super::state::{Activations, KvCache, stride};
-use super::weights::{Operation, Vector, Weights};
+use super::weights::{Form, Operation, Vector, Weights};
 use super::{EngineError, Profile};
 use crate::gpu::{Buffer, Pipeline, Recorder};
 use symbiote_format::ModelConfig;
@@ -87,18 +89,20 @@ impl Pass<'_> {
     }
 
     fn embed(&self, r: &mut Recorder) -> Result<(), EngineError> {
-        let e = &self.weights.embedding;
-        let args = EmbedArgs {
-            packs: self.packs,
-            parts: e.table,
-            tokens: self.act.tokens.address(),
-            x: self.act.x.address(),
-            part_count: count(&e.parts),
-            columns: e.columns,
-            x_stride: stride(e.columns),
-            pad: 0,
-        };
-        self.dispatch(r, &self.kernels.embed(e.dtype)?, &args, [self.tokens, 1, 1])
+        for e in &self.weights.embedding.products {
+            let args = EmbedArgs {
+                packs: self.packs,
+                parts: e.table,
+                tokens: self.act.tokens.address(),
+                x: self.act.x.address(),
+                part_count: count(&e.parts),
+                columns: e.columns,
+                x_stride: stride(e.columns),
+                pad: 0,
+            };
+            self.dispatch(r, &self.kernels.embed(e.form)?, &args, [self.tokens, 1, 1])?;
+        }
+        Ok(())
     }
 
     /// `normed[i] = norm(x[first + i]) * w`.
@@ -128,7 +132,7 @@ impl Pass<'_> {
         tokens: u32,
         into: Into,
     ) -> Result<(), EngineError> {
-        let wide = tokens > 1;
+        self.split(r, operation, x, tokens)?;
         for product in &operation.products {
             let args = MatmulArgs {
                 packs: self.packs,
@@ -141,18 +145,33 @@ impl Pass<'_> {
                 x_stride: stride(product.columns),
                 y_stride: stride(operation.rows),
                 add: u32::from(into == Into::Add),
+                halves: self.act.halves.address(),
             };
-            let kernel = self.kernels.matmul(product.dtype, wide)?;
-            let groups = [product.tiles, if wide { tokens.div_ceil(WIDE) } else { 1 }, 1];
+            let multiply = self.kernels.product(product.form, tokens, product.tiles, product.columns)?;
             // products of one operation write different rows, so only the last is followed by a barrier
-            r.dispatch(&kernel, bytes_of(&args), groups);
+            r.dispatch(&multiply.kernel, bytes_of(&args), multiply.groups);
         }
         r.barrier();
         if let (Some(profile), Some(product)) = (self.profile, operation.products.last()) {
             let rows = operation.rows;
-            profile.borrow_mut().mark(r, &format!("matmul_{} {rows}x{}", product.dtype, product.columns));
+            profile.borrow_mut().mark(r, &format!("product {} {rows}x{}", product.form, product.columns));
         }
         Ok(())
+    }
+
+    /// Makes of x what the products of `operation` read where they run on cooperative matrices.
+    fn split(&self, r: &mut Recorder, operation: &Operation, x: &Buffer, tokens: u32) -> Result<(), EngineError> {
+        let packed = operation.products.iter().find(|p| matches!(p.form, Form::Packed { .. }));
+        let Some(product) = packed.filter(|_| tokens > 1 && self.kernels.matrices()) else { return Ok(()) };
+        let args = SplitArgs {
+            x: x.address(),
+            halves: self.act.halves.address(),
+            columns: product.columns,
+            tokens,
+            x_stride: stride(product.columns),
+            pad: 0,
+        };
+        self.dispatch(r, &self.kernels.split()?, &args, [WIDE, tokens.div_ceil(WIDE), 1])
     }
 
     fn rope(&self, r: &mut Recorder, layer: usize) -> Result<(), EngineError> {

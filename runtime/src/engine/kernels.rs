@@ -5,14 +5,42 @@ use std::sync::Arc;
 
 use symbiote_format::{Dtype, ModelConfig, RopeLayout};
 
+use super::weights::Form;
 use super::{EngineError, KvType};
 use crate::gpu::{DeviceInfo, DeviceKind, KernelKey, Pipeline, ReloadReport, ShaderCache};
 
-/// Tokens that the wide variant of a matrix product takes at once.
+/// Tokens that the wide variants of a matrix product take at once.
 pub const WIDE: u32 = 8;
+
+/// Rows of a tile of packed weights.
+pub const PACKED_TILE: u32 = 32;
 
 /// Stretches of keys that are worth their merge.
 const MOST_STRETCHES: u32 = 64;
+
+/// Slots that a subgroup of 32 works on: a tile is shared by workgroups, which are smaller then.
+const PACKED_SLOTS: u32 = 32;
+/// Subgroups that share a tile's chunks: a token's product is over soonest when many chunks are on their way at once.
+const PACKED_SUBGROUPS: u32 = 24;
+/// The same on matrices, whose registers hold less.
+const MATRIX_SUBGROUPS: u32 = 8;
+
+/// How a packed part's exceptions are stored, as kernels are told.
+fn source_code(source: Dtype) -> u32 {
+    match source {
+        Dtype::Bf16 => 0,
+        Dtype::F16 => 1,
+        _ => 2,
+    }
+}
+
+/// A matrix product, ready to be dispatched.
+pub struct Multiply {
+    /// The kernel.
+    pub kernel: Arc<Pipeline>,
+    /// Its workgroups.
+    pub groups: [u32; 3],
+}
 
 /// The kernels of one model on one device.
 pub struct Kernels {
@@ -23,19 +51,31 @@ pub struct Kernels {
     subgroups: u32,
     /// Rows a subgroup of the matrix products.
     rows: u32,
+    /// Products of several tokens over packed weights run on cooperative matrices.
+    matrices: bool,
+    /// Most invocations of a workgroup.
+    most: u32,
     /// Invocations a workgroup of the elementwise kernels.
     local: u32,
 }
 
 impl Kernels {
     /// Chooses for `device`.
-    pub fn new(cache: ShaderCache, device: &DeviceInfo) -> Self {
+    pub fn new(cache: ShaderCache, device: &DeviceInfo, matrices: bool) -> Self {
         let subgroup = device.subgroup;
         // A GPU hides latency with subgroups, four of them a workgroup. A CPU has none to hide, pays for barriers, and has to
         // load x lane by lane, so that the more rows a load serves the better.
         let (subgroups, rows) = if device.kind == DeviceKind::Cpu { (1, 16) } else { (4, 2) };
         let subgroups = subgroups.min(device.max_workgroup_invocations / subgroup).max(1);
-        Self { cache, subgroup, subgroups, rows, local: (subgroup * subgroups).max(64) }
+        Self {
+            cache,
+            subgroup,
+            subgroups,
+            rows,
+            local: (subgroup * subgroups).max(64),
+            matrices,
+            most: device.max_workgroup_invocations,
+        }
     }
 
     /// Rows that a workgroup of the matrix products takes.
@@ -67,15 +107,65 @@ impl Kernels {
     }
 
     /// Reads the weights of tokens.
-    pub fn embed(&self, dtype: Dtype) -> Result<Arc<Pipeline>, EngineError> {
-        self.get(format!("embed_{}", dtype.name()), vec![self.local], None)
+    pub fn embed(&self, form: Form) -> Result<Arc<Pipeline>, EngineError> {
+        match form {
+            Form::Plain(dtype) => self.get(format!("embed_{dtype}"), vec![self.local], None),
+            Form::Packed { codec, source } => {
+                // the constants that it shares with the products
+                let constants = vec![self.local, 1, 0, 0, source_code(source)];
+                self.get(format!("embed_{codec}"), constants, None)
+            }
+        }
     }
 
-    /// `y = W x`, for one token or for [`WIDE`].
-    pub fn matmul(&self, dtype: Dtype, wide: bool) -> Result<Arc<Pipeline>, EngineError> {
-        let local = self.subgroup * self.subgroups;
-        let constants = vec![local, if wide { WIDE } else { 1 }, self.rows, (self.subgroups == 1).into()];
-        self.get(format!("matmul_{}", dtype.name()), constants, Some(self.subgroup))
+    /// Products of several tokens over packed weights run on cooperative matrices.
+    pub fn matrices(&self) -> bool {
+        self.matrices
+    }
+
+    /// `y = W x` for `tokens` tokens over `tiles` tiles of `columns` columns.
+    pub fn product(&self, form: Form, tokens: u32, tiles: u32, columns: u32) -> Result<Multiply, EngineError> {
+        let groups_of = |wide: u32| tokens.div_ceil(wide);
+        match form {
+            Form::Plain(dtype) => {
+                let wide = if tokens > 1 { WIDE } else { 1 };
+                let constants = vec![self.subgroup * self.subgroups, wide, self.rows, (self.subgroups == 1).into()];
+                let kernel = self.get(format!("matmul_{dtype}"), constants, Some(self.subgroup))?;
+                Ok(Multiply { kernel, groups: [tiles, groups_of(wide), 1] })
+            }
+            Form::Packed { codec, source } if tokens > 1 && self.matrices => {
+                let subgroups = self.subgroups_for(columns, MATRIX_SUBGROUPS);
+                let constants = vec![self.subgroup * subgroups, WIDE, 0, subgroups, source_code(source), 1];
+                let kernel = self.get(format!("matrix_{codec}"), constants, Some(self.subgroup))?;
+                Ok(Multiply { kernel, groups: [tiles, groups_of(WIDE), 1] })
+            }
+            Form::Packed { codec, source } => {
+                let gpu = self.subgroups > 1;
+                let wide = if gpu && tokens > 1 { 4 } else { 1 };
+                let slots = self.slots();
+                let subgroups = if gpu { self.subgroups_for(columns, PACKED_SUBGROUPS) } else { 1 };
+                let (s, source) = (self.subgroup, source_code(source));
+                let constants = vec![s * subgroups, wide, s, subgroups, source, slots, gpu.into()];
+                let kernel = self.get(format!("matmul_{codec}"), constants, Some(s))?;
+                Ok(Multiply { kernel, groups: [tiles * (32 / slots), groups_of(wide), 1] })
+            }
+        }
+    }
+
+    /// Slots of a tile that a workgroup of a packed product takes.
+    fn slots(&self) -> u32 {
+        self.subgroup.min(PACKED_SLOTS)
+    }
+
+    /// Subgroups a workgroup that share out the chunks of 128 columns: `most`, but each has one.
+    fn subgroups_for(&self, columns: u32, most: u32) -> u32 {
+        columns.div_ceil(128).clamp(1, most.min(self.most / self.subgroup))
+    }
+
+    /// x of a product in the form that cooperative matrices take.
+    pub fn split(&self) -> Result<Arc<Pipeline>, EngineError> {
+        let local = self.most.min(1024) / self.subgroup * self.subgroup;
+        self.get("split", vec![local, (local > self.subgroup).into()], Some(self.subgroup))
     }
 
     /// RMSNorm with a weight stored as `dtype`.

@@ -12,6 +12,7 @@
 //! | `state.rs` | activations, KV cache |
 //! | `need.rs` | the device memory that all this will take |
 //! | `kernels.rs` | which kernel variant on this device |
+//! | `matrix_layout.rs` | whether cooperative matrices lie as the kernels want them |
 //! | `shader_source.rs` | where kernels come from |
 //! | `profile.rs` | time by kernel |
 //! | `rope.rs`, `sampler.rs` | angles; the next token |
@@ -21,6 +22,7 @@ mod error;
 mod forward;
 mod generate;
 mod kernels;
+mod matrix_layout;
 mod need;
 mod options;
 mod pack_blocks;

@@ -84,8 +84,8 @@ impl PartTables {
 }
 
 fn each_product(weights: &mut Weights, f: &mut dyn FnMut(&mut Product)) {
-    f(&mut weights.embedding);
     let mut operation = |o: &mut Operation| o.products.iter_mut().for_each(&mut *f);
+    operation(&mut weights.embedding);
     for layer in &mut weights.layers {
         for o in [&mut layer.qkv, &mut layer.output, &mut layer.gate_up, &mut layer.down] {
             operation(o);

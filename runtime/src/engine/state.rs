@@ -24,6 +24,8 @@ pub struct Activations {
     pub gate_up: Buffer,
     /// silu(gate) * up `[batch][ffn]`.
     pub hidden: Buffer,
+    /// x of a product as cooperative matrices take it, see [`split_bytes`].
+    pub halves: Buffer,
     /// Attention in stretches `[splits][heads][head size + 2]`.
     pub partial: Buffer,
     /// Logits `[logit rows][vocabulary]`.
@@ -46,11 +48,19 @@ fn rows_bytes(rows: u32, width: u32) -> u64 {
 }
 
 /// Name, bytes and place of each of the buffers of [`Activations`], in the order of its fields.
-pub type ActivationSizes = [(&'static str, u64, Memory); 11];
+pub type ActivationSizes = [(&'static str, u64, Memory); 12];
+
+/// Bytes that `split.comp` makes of [`WIDE`] tokens of `columns`.
+pub fn split_bytes(columns: u32) -> u64 {
+    u64::from(columns.div_ceil(128)) * 4096 + 32
+}
 
 impl Activations {
     /// What passes of up to `batch` tokens need; `splits` is the most stretches of attention.
-    pub fn sizes(c: &ModelConfig, batch: u32, splits: u32) -> ActivationSizes {
+    /// Products run on cooperative matrices where `matrices` says so.
+    pub fn sizes(c: &ModelConfig, batch: u32, splits: u32, matrices: bool) -> ActivationSizes {
+        let widest = c.hidden_size.max(c.query_rows()).max(c.ffn_size);
+        let halves = if matrices { u64::from(batch.div_ceil(WIDE)) * split_bytes(widest) } else { 4 };
         let rows = |name, width| (name, rows_bytes(batch, width), Memory::Device);
         let logits = u64::from(LOGIT_ROWS) * u64::from(stride(c.vocab_size)) * 4;
         let partial = u64::from(splits) * u64::from(c.head_count) * u64::from(c.head_dim + 2) * 4;
@@ -63,6 +73,7 @@ impl Activations {
             rows("attended", c.query_rows()),
             rows("gate_up", 2 * c.ffn_size),
             rows("hidden", c.ffn_size),
+            ("halves", halves, Memory::Device),
             ("partial", partial.max(4), Memory::Device),
             ("logits", logits, Memory::Device),
             ("readback", logits, Memory::Host),
@@ -71,7 +82,7 @@ impl Activations {
 
     /// Buffers of these sizes.
     pub fn new(gpu: &Gpu, sizes: ActivationSizes) -> Result<Self, EngineError> {
-        let [tokens, turns, x, normed, qkv, attended, gate_up, hidden, partial, logits, readback] =
+        let [tokens, turns, x, normed, qkv, attended, gate_up, hidden, halves, partial, logits, readback] =
             sizes.map(|(name, bytes, memory)| gpu.buffer(name, bytes, memory));
         Ok(Self {
             tokens: tokens?,
@@ -82,6 +93,7 @@ impl Activations {
             attended: attended?,
             gate_up: gate_up?,
             hidden: hidden?,
+            halves: halves?,
             partial: partial?,
             logits: logits?,
             readback: readback?,

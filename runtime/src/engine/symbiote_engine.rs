@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::forward::Pass;
 use super::kernels::Kernels;
+use super::matrix_layout;
 use super::need::Need;
 use super::pack_blocks::PackBlocks;
 use super::pack_table::{PackTable, PartTables};
@@ -65,11 +66,12 @@ impl SymbioteEngine {
 
         let gpu = Gpu::open(&options.gpu)?;
         let cache = ShaderCache::new(&gpu, BuiltIn, options.shader_dir.clone())?;
-        let kernels = Kernels::new(cache, gpu.info());
+        let matrices = matrix_layout::as_expected(&gpu, &cache)?;
+        let kernels = Kernels::new(cache, gpu.info(), matrices);
         let mut weights = Weights::new(pak.archive(), kernels.tile_rows())?;
         let rope = Rope::new(&config, context, &weights.rope_factors);
         let splits = kernels.attention_splits();
-        let sizes = Activations::sizes(&config, batch, splits);
+        let sizes = Activations::sizes(&config, batch, splits, matrices && weights.packed());
         let layers = (0..config.layer_count).map(|_| KvCache::layer_bytes(&config, context, options.kv_type));
         let need = Need::new(&gpu, pak.archive().index(), &mut weights, &sizes, layers);
         need.check(&gpu, context, options.gpu.vram_cap.is_some())?;
@@ -217,8 +219,7 @@ impl SymbioteEngine {
             leases.push(lease);
             Ok(())
         };
-        let embedding: Vec<usize> = w.embedding.parts.iter().map(|p| p.pack as usize).collect();
-        lease(&embedding)?;
+        lease(&w.embedding.packs)?;
         for layer in &w.layers {
             lease(&[layer.attention_norm.pack as usize, layer.ffn_norm.pack as usize])?;
             let operations: [&Operation; 4] = [&layer.qkv, &layer.output, &layer.gate_up, &layer.down];

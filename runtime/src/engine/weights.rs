@@ -1,9 +1,11 @@
 //! Which rows of which packs each operation of the forward pass reads: the archive's tables, turned into the kernels' tables.
 
-use symbiote_format::{Archive, ArchivedIndex, Dtype, ModelConfig, NO_LAYER, TensorKind};
+use symbiote_format::codec::Shape;
+use symbiote_format::{Archive, ArchivedIndex, ArchivedPart, Codec, Dtype, ModelConfig, NO_LAYER, TensorKind};
 use symbiote_shaders::PartArgs;
 
 use super::EngineError;
+use super::kernels::PACKED_TILE;
 
 /// A vector of weights: a norm.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,22 +18,45 @@ pub struct Vector {
     pub dtype: Dtype,
 }
 
-/// A matrix product `y = W x` over weights of one stored type.
+/// What kernels compute on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Rows of a stored type.
+    Plain(Dtype),
+    /// Packed rows, p12 or p11.
+    Packed {
+        /// Which.
+        codec: Codec,
+        /// The type that exceptions are kept in.
+        source: Dtype,
+    },
+}
+
+impl std::fmt::Display for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Plain(dtype) => dtype.fmt(f),
+            Self::Packed { codec, source } => write!(f, "{codec} of {source}"),
+        }
+    }
+}
+
+/// A matrix product `y = W x` over weights of one form.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Product {
-    /// How the weights are stored.
-    pub dtype: Dtype,
+    /// How the weights lie in memory.
+    pub form: Form,
     /// Columns of W, which is the length of x.
     pub columns: u32,
-    /// The rows, wherever they lie; `first_tile` counts tiles of `tile_rows`.
+    /// The rows, wherever they lie; `first_tile` counts tiles, of an embedding rows of the tensor.
     pub parts: Vec<PartArgs>,
-    /// Workgroups that the parts take.
+    /// Tiles of the parts.
     pub tiles: u32,
     /// Device address of the parts, once they are there.
     pub table: u64,
 }
 
-/// A matrix product over one or more tensors that share x; one [`Product`] a stored type.
+/// A matrix product over one or more tensors that share x; one [`Product`] a form.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
     /// Rows of y.
@@ -62,8 +87,8 @@ pub struct Layer {
 /// The whole model's weights.
 #[derive(Clone, Debug)]
 pub struct Weights {
-    /// Token embedding `[vocabulary, hidden]`; here `first_tile` counts rows.
-    pub embedding: Product,
+    /// Token embedding `[vocabulary, hidden]`.
+    pub embedding: Operation,
     /// Layers, first to last.
     pub layers: Vec<Layer>,
     /// Norm before the head `[hidden]`.
@@ -95,15 +120,24 @@ impl Weights {
             })
             .collect::<Result<_, EngineError>>()?;
         let head = if config.tied_embeddings { Kind::TokenEmbedding } else { Kind::Output };
-        let rows = Finder { index: find.index, tile_rows: 1 };
-        let mut embedding = rows.operation(NO_LAYER, &[(Kind::TokenEmbedding, config.vocab_size)], hidden)?;
+        let mut embedding = find.operation(NO_LAYER, &[(Kind::TokenEmbedding, config.vocab_size)], hidden)?;
+        embedding.products.iter_mut().flat_map(|p| &mut p.parts).for_each(|part| part.first_tile = part.first_row);
         Ok(Self {
-            embedding: embedding.products.swap_remove(0), // one tensor is one product
+            embedding,
             layers,
             output_norm: find.vector(Kind::OutputNorm, NO_LAYER, hidden)?,
             head: find.operation(NO_LAYER, &[(head, config.vocab_size)], hidden)?,
             rope_factors: rope_factors(archive, config)?,
         })
+    }
+}
+
+impl Weights {
+    /// Some of the products are over packed rows.
+    pub fn packed(&self) -> bool {
+        let of = |o: &Operation| o.products.iter().any(|p| matches!(p.form, Form::Packed { .. }));
+        let layers = self.layers.iter().flat_map(|l| [&l.qkv, &l.output, &l.gate_up, &l.down]);
+        layers.chain([&self.head]).any(of)
     }
 }
 
@@ -114,14 +148,13 @@ struct Finder<'a> {
 }
 
 /// Rows of a tensor in a pack.
-struct Place {
+struct Place<'a> {
     pack: u32,
     offset: u32,
-    row: u32,
-    rows: u32,
+    part: &'a ArchivedPart,
 }
 
-impl Finder<'_> {
+impl<'a> Finder<'a> {
     fn tensor(&self, kind: TensorKind, layer: u32) -> Result<usize, EngineError> {
         let is = |t: &symbiote_format::ArchivedTensor| t.kind == kind.code() && t.layer == layer;
         self.index.tensors.iter().position(is).ok_or(EngineError::MissingTensor { kind: kind.name(), layer })
@@ -139,7 +172,7 @@ impl Finder<'_> {
         Dtype::from_code(t.dtype.to_native()).ok_or(EngineError::MissingTensor { kind: "dtype", layer: NO_LAYER })
     }
 
-    fn places(&self, tensor: usize) -> Vec<Place> {
+    fn places(&self, tensor: usize) -> Vec<Place<'a>> {
         let mut places = Vec::new();
         for (pack, p) in (0u32..).zip(self.index.packs.iter()) {
             let first = p.first_part.to_native() as usize;
@@ -147,7 +180,7 @@ impl Finder<'_> {
                 if part.tensor.to_native() as usize == tensor {
                     // a pack is at most 1 GiB long
                     let offset = u32::try_from(part.offset.to_native()).unwrap_or(u32::MAX);
-                    places.push(Place { pack, offset, row: part.row.to_native(), rows: part.rows.to_native() });
+                    places.push(Place { pack, offset, part });
                 }
             }
         }
@@ -161,6 +194,9 @@ impl Finder<'_> {
             return Err(EngineError::VectorType { kind: kind.name(), layer, dtype });
         }
         let place = self.places(tensor).swap_remove(0); // validation: every tensor has a part
+        if place.part.codec != Codec::Raw.code() {
+            return Err(EngineError::VectorCodec { kind: kind.name(), layer });
+        }
         Ok(Vector { pack: place.pack, offset: place.offset, dtype })
     }
 
@@ -170,18 +206,20 @@ impl Finder<'_> {
         for &(kind, rows) in tensors {
             let tensor = self.tensor(kind, layer)?;
             let dtype = self.dtype(tensor, rows, columns)?;
-            let product = match operation.products.iter_mut().find(|p| p.dtype == dtype) {
-                Some(product) => product,
-                None => {
-                    operation.products.push(Product { dtype, columns, parts: Vec::new(), tiles: 0, table: 0 });
-                    let last = operation.products.len() - 1;
-                    &mut operation.products[last]
-                }
-            };
-            for Place { pack, offset, row, rows } in self.places(tensor) {
-                let first_tile = product.tiles;
-                product.parts.push(PartArgs { pack, offset, rows, first_row: operation.rows + row, first_tile });
-                product.tiles += rows.div_ceil(self.tile_rows);
+            for Place { pack, offset, part } in self.places(tensor) {
+                let form = self.form(part, dtype, columns)?;
+                let at = operation.products.iter().position(|p| p.form == form).unwrap_or_else(|| {
+                    operation.products.push(Product { form, columns, parts: Vec::new(), tiles: 0, table: 0 });
+                    operation.products.len() - 1
+                });
+                let product = &mut operation.products[at];
+                let (first_tile, rows) = (product.tiles, part.rows.to_native());
+                let first_row = operation.rows + part.row.to_native();
+                product.parts.push(PartArgs { pack, offset, rows, first_row, first_tile });
+                product.tiles += rows.div_ceil(match form {
+                    Form::Plain(_) => self.tile_rows,
+                    Form::Packed { .. } => PACKED_TILE,
+                });
                 operation.packs.push(pack as usize);
             }
             operation.rows += rows;
@@ -189,6 +227,25 @@ impl Finder<'_> {
         operation.packs.sort_unstable();
         operation.packs.dedup();
         Ok(operation)
+    }
+}
+
+impl Finder<'_> {
+    /// What kernels find in a part of rows that the source stored as `dtype`.
+    fn form(&self, part: &ArchivedPart, dtype: Dtype, columns: u32) -> Result<Form, EngineError> {
+        let codec = Codec::from_code(part.codec).unwrap_or(Codec::Raw); // validation knows every code
+        let shape = Shape { dtype, rows: part.rows.to_native(), columns };
+        let exceptions = codec.exceptions(shape, part.coded_len.to_native()).unwrap_or(0);
+        match codec {
+            Codec::Raw => Ok(Form::Plain(dtype)),
+            Codec::P12 | Codec::P11 => Ok(Form::Packed { codec, source: dtype }),
+            Codec::F16 if exceptions == 0 => Ok(Form::Plain(Dtype::F16)),
+            Codec::Bf16 if exceptions == 0 => Ok(Form::Plain(Dtype::Bf16)),
+            _ => {
+                let name = self.index.tensors[part.tensor.to_native() as usize].name.as_str().into();
+                Err(EngineError::NotComputable { name, codec })
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::BoxError;
 
 /// The bytes of packs, by number.
 pub trait PackSource {
-    /// The segment of a pack, as coded.
+    /// The segment of a pack, as coded, after what kernels rely on has been checked.
     fn bytes(&self, pack: usize) -> Result<&[u8], BoxError>;
 
     /// Checks the segment against its hash.
@@ -15,8 +15,9 @@ pub trait PackSource {
 
 impl PackSource for Archive<'_> {
     fn bytes(&self, pack: usize) -> Result<&[u8], BoxError> {
-        let pack = self.index().packs.get(pack).ok_or_else(|| format!("the archive has no pack {pack}"))?;
-        Ok(self.segment(pack))
+        let found = self.index().packs.get(pack).ok_or_else(|| format!("the archive has no pack {pack}"))?;
+        self.check_pack(pack)?;
+        Ok(self.segment(found))
     }
 
     fn verify(&self, pack: usize) -> Result<(), BoxError> {

@@ -22,23 +22,45 @@ layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer F3
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer F32sOut { float at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer F32x4sOut { vec4 at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 2) writeonly buffer U16sOut { uint16_t at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) writeonly buffer U32x4sOut { uvec4 at[]; };
 
-// Rows of one tensor inside a pack, as args.rs has it.
+// Rows of one tensor inside a pack.
 struct Part {
-  uint pack;        // index into the pack table
-  uint offset;      // bytes from the start of the pack
+  uint64_t at;      // where they are
   uint rows;        // rows here
   uint first_row;   // the first of them, as a row of the operation's output
   uint first_tile;  // tiles (workgroups) of the operation before this part
 };
-const uint PART_WORDS = 5;
 
-// The part that tile number `tile` works on; parts are few and the loop is uniform.
-Part find_part(U32s parts, uint count, uint tile) {
+// Record `i` of a part table (args.rs): pack, offset in it, and the last three of Part.
+Part part_at(U64s packs, U32s parts, uint i) {
+  const uint p = 5 * i;
+  return Part(packs.at[parts.at[p]] + parts.at[p + 1], parts.at[p + 2], parts.at[p + 3], parts.at[p + 4]);
+}
+
+// The part that tile number `tile` works on. A few are looked through one by one; of many, each lane looks at some.
+Part find_part(U64s packs, U32s parts, uint count, uint tile) {
   uint i = 0;
-  while (i + 1 < count && tile >= parts.at[(i + 1) * PART_WORDS + 4]) i++;
-  const uint p = i * PART_WORDS;
-  return Part(parts.at[p], parts.at[p + 1], parts.at[p + 2], parts.at[p + 3], parts.at[p + 4]);
+  if (count <= 4) {
+    while (i + 1 < count && tile >= parts.at[5 * i + 9]) i++;
+    return part_at(packs, parts, i);
+  }
+  if (count <= gl_SubgroupSize) {
+    const Part mine = part_at(packs, parts, min(gl_SubgroupInvocationID, count - 1));
+    const bool before = gl_SubgroupInvocationID < count && tile >= mine.first_tile;
+    i = max(1, subgroupBallotBitCount(subgroupBallot(before))) - 1;
+    const uvec2 at = uvec2(mine.at, mine.at >> 32);
+    return Part(uint64_t(subgroupShuffle(at.y, i)) << 32 | subgroupShuffle(at.x, i), subgroupShuffle(mine.rows, i),
+                subgroupShuffle(mine.first_row, i), subgroupShuffle(mine.first_tile, i));
+  }
+  for (uint from = 0; from < count; from += gl_SubgroupSize) {
+    const uint mine = from + gl_SubgroupInvocationID;
+    i += subgroupBallotBitCount(subgroupBallot(mine < count && tile >= parts.at[5 * min(mine, count - 1) + 4]));
+  }
+  return part_at(packs, parts, max(1, i) - 1);
 }
 
 float half_to_float(uint bits) { return unpackHalf2x16(bits).x; }
+
+// Bytes that split.comp makes of eight tokens of `columns` columns.
+uint64_t split_bytes(uint columns) { return uint64_t((columns + 127) / 128) * 4096 + 32; }

@@ -1,6 +1,6 @@
 //! Rows of the embedding by token.
 
-use symbiote_format::{Dtype, dequant::dequantize};
+use symbiote_format::{Codec, Dtype, dequant::dequantize};
 use symbiote_shaders::EmbedArgs;
 use symbiote_tests::blocks::Random;
 use symbiote_tests::kernel_rig::{DeviceMatrix, KernelRig, Spread};
@@ -35,7 +35,7 @@ fn every_stored_type() {
             let bytes = random.extreme_rows(dtype, rows, columns);
             let mut w = vec![0.0; rows * columns];
             dequantize(dtype, &bytes, &mut w);
-            let spread = Spread { cuts: CUTS, lead: 256, gap: 0, tile: 1 };
+            let spread = Spread { cuts: CUTS, lead: 256, gap: 0, tile: 1, codec: Codec::Raw };
             let matrix = DeviceMatrix::spread(&rig, dtype, columns, &bytes, spread);
             let x_stride = columns.next_multiple_of(4) + 4;
             let mut expected = Expected::untouched((TOKENS.len() + 1) * x_stride);

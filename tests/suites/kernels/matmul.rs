@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use symbiote_format::{Dtype, dequant::dequantize};
-use symbiote_runtime::gpu::Pipeline;
+use symbiote_format::{Codec, Dtype, dequant::dequantize};
+use symbiote_runtime::gpu::{Buffer, Pipeline};
+use symbiote_shaders::MatmulArgs;
 use symbiote_tests::blocks::Random;
 use symbiote_tests::kernel_rig::{DeviceMatrix, KernelRig, Spread};
 
@@ -11,7 +12,7 @@ use super::expected::{Expected, Worst};
 
 /// Of the sum of |w| |x|. Weights decode exactly and a product rounds by 2^-24 = 6e-8 of itself; a lane then adds up some
 /// tens of them, each addition rounding by 2^-24 of a partial sum, which is no more than the sum of |w| |x|.
-const TOLERANCE: f64 = 5e-7;
+pub(super) const TOLERANCE: f64 = 5e-7;
 
 /// Tokens of the wide variant, as the engine has it.
 const WIDE: u32 = 8;
@@ -26,18 +27,18 @@ struct Split {
 }
 
 /// A matrix: its columns, the rows of its parts, and rows of other matrices between them.
-struct Shape {
-    columns: usize,
-    cuts: &'static [usize],
-    gap: usize,
+pub(super) struct Shape {
+    pub(super) columns: usize,
+    pub(super) cuts: &'static [usize],
+    pub(super) gap: usize,
 }
 
-const fn shape(columns: usize, cuts: &'static [usize], gap: usize) -> Shape {
+pub(super) const fn shape(columns: usize, cuts: &'static [usize], gap: usize) -> Shape {
     Shape { columns, cuts, gap }
 }
 
 // Parts of one row, of a tile, of less and of more.
-const ANY_COLUMNS: &[Shape] = &[
+pub(super) const ANY_COLUMNS: &[Shape] = &[
     shape(1, &[5, 1], 0),
     shape(7, &[17], 0),
     shape(8, &[1, 1, 33], 2),
@@ -60,17 +61,17 @@ fn shapes(dtype: Dtype) -> &'static [Shape] {
 }
 
 /// Random weights, and as many random x as any case needs, with what they give.
-struct Product {
-    bytes: Vec<u8>,
-    x: Vec<f32>,
+pub(super) struct Product {
+    pub(super) bytes: Vec<u8>,
+    pub(super) x: Vec<f32>,
     /// `[tokens][rows]`: the product, and the sum of its terms' magnitudes.
-    y: Vec<Vec<(f64, f64)>>,
+    pub(super) y: Vec<Vec<(f64, f64)>>,
 }
 
-const MOST_TOKENS: usize = 17;
+pub(super) const MOST_TOKENS: usize = 17;
 
 impl Product {
-    fn random(random: &mut Random, dtype: Dtype, shape: &Shape) -> Self {
+    pub(super) fn random(random: &mut Random, dtype: Dtype, shape: &Shape) -> Self {
         let rows = shape.cuts.iter().sum();
         let bytes = random.extreme_rows(dtype, rows, shape.columns);
         let x = random.normals(MOST_TOKENS * shape.columns);
@@ -86,13 +87,14 @@ impl Product {
     }
 }
 
-/// Multiplies `tokens` of the product's x, and compares.
-fn check(
+/// Multiplies `tokens` of the product's x, after `prepare` has seen the arguments, and compares. `share` workgroups have a tile.
+pub(super) fn check(
     rig: &KernelRig,
-    (kernel, wide): (&Arc<Pipeline>, u32),
+    (kernel, wide, share): (&Arc<Pipeline>, u32, u32),
     (matrix, product): (&DeviceMatrix, &Product),
     (tokens, add): (usize, bool),
     (case, worst): (&str, &mut Worst),
+    prepare: &dyn Fn(&mut MatmulArgs) -> Option<Buffer>,
 ) {
     let whole = tokens.next_multiple_of(wide as usize);
     let mut args = matrix.args(&rig.upload("x", &[0]), &rig.upload("y", &[0]), tokens);
@@ -117,7 +119,8 @@ fn check(
     }
     let y = rig.upload("y", &before);
     (args.x, args.y, args.add) = (x.address(), y.address(), add.into());
-    rig.run(kernel, &args, [matrix.tiles, tokens.div_ceil(wide as usize) as u32, 1]);
+    let _prepared = prepare(&mut args);
+    rig.run(kernel, &args, [matrix.tiles * share, tokens.div_ceil(wide as usize) as u32, 1]);
     worst.check(case, &rig.elements(&y), &expected);
 }
 
@@ -130,12 +133,17 @@ fn sweep(split: Split, dtypes: &[Dtype]) {
             let local = (subgroup * split.subgroups).min(rig.gpu.info().max_workgroup_invocations);
             let constants = |wide| [local, wide, split.rows, split.touch.into()];
             let kernel = |wide| rig.kernel(&format!("matmul_{dtype}"), &constants(wide), Some(subgroup));
-            let (narrow, wide) = ((&kernel(1), 1), (&kernel(WIDE), WIDE));
+            let (narrow, wide) = ((&kernel(1), 1, 1), (&kernel(WIDE), WIDE, 1));
             let mut random = Random::new(u64::from(dtype.code()));
             for shape in shapes(dtype) {
                 let product = Product::random(&mut random, dtype, shape);
-                let spread =
-                    Spread { cuts: shape.cuts, lead: 256, gap: shape.gap, tile: local / subgroup * split.rows };
+                let spread = Spread {
+                    codec: Codec::Raw,
+                    cuts: shape.cuts,
+                    lead: 256,
+                    gap: shape.gap,
+                    tile: local / subgroup * split.rows,
+                };
                 let matrix = DeviceMatrix::spread(&rig, dtype, shape.columns, &product.bytes, spread);
                 let cases = [(narrow, 1), (narrow, 3), (wide, 2), (wide, 7), (wide, 8), (wide, 9), (wide, MOST_TOKENS)];
                 for (kernel, tokens) in cases {
@@ -143,7 +151,7 @@ fn sweep(split: Split, dtypes: &[Dtype]) {
                         let (columns, cuts, wide) = (shape.columns, shape.cuts, kernel.1);
                         let case =
                             format!("{cuts:?}x{columns} tokens {tokens} by {wide} add {add} subgroup {subgroup}");
-                        check(&rig, kernel, (&matrix, &product), (tokens, add), (&case, &mut worst));
+                        check(&rig, kernel, (&matrix, &product), (tokens, add), (&case, &mut worst), &|_| None);
                     }
                 }
             }

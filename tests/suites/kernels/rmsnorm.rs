@@ -1,6 +1,6 @@
 //! x / sqrt(mean(x^2) + eps) * w.
 
-use symbiote_format::{Dtype, dequant::dequantize};
+use symbiote_format::{Codec, Dtype, dequant::dequantize};
 use symbiote_shaders::RmsNormArgs;
 use symbiote_tests::blocks::Random;
 use symbiote_tests::kernel_rig::{DeviceMatrix, KernelRig, Spread};
@@ -44,8 +44,13 @@ fn check(rig: &KernelRig, dtype: Dtype, (subgroup, subgroups): (u32, u32), worst
     for width in WIDTHS {
         // the weight is the last of four vectors that lie in two packs
         let bytes = random.rows(dtype, 4, width);
-        let vectors =
-            DeviceMatrix::spread(rig, dtype, width, &bytes, Spread { cuts: &[1; 4], lead: 256, gap: 0, tile: 1 });
+        let vectors = DeviceMatrix::spread(
+            rig,
+            dtype,
+            width,
+            &bytes,
+            Spread { cuts: &[1; 4], lead: 256, gap: 0, tile: 1, codec: Codec::Raw },
+        );
         let mut w = vec![0.0; 4 * width];
         dequantize(dtype, &bytes, &mut w);
         let (w, part) = (&w[3 * width..], vectors.parts[3]);

@@ -1,0 +1,130 @@
+#version 460
+// y[t][r] = sum_k w[r][k] x[t][k] over packed parts (packed.glsl). A workgroup takes the rows of one tile that a subgroup has lanes
+// for; its subgroups share out the chunks. A lane has four rows and every fourth group of columns, all the way.
+#include "common.glsl"
+#include "packed.glsl"
+
+layout(constant_id = 1) const uint TOKENS = 1;  // tokens a workgroup
+layout(constant_id = 2) const uint LANES = 32;  // size of a subgroup
+layout(constant_id = 3) const uint SUBGROUPS = 4;
+
+layout(push_constant) uniform Args {
+  U64s packs;      // pack table
+  U32s parts;      // parts of the operation
+  uint64_t x;      // [tokens rounded up to TOKENS][x_stride] f32
+  F32sOut y;       // [tokens][y_stride] f32
+  uint part_count;
+  uint columns_;
+  uint tokens;
+  uint x_stride;   // a multiple of 4
+  uint y_stride;
+  uint add;        // 1: y += instead of y =
+} a;
+
+const uint SLICE = LANES < 32 ? LANES : 32;    // slots of a chunk that a subgroup works on
+layout(constant_id = 6) const bool EARLY = true;
+const uint SLICES = 32 / SLICE;         // workgroups a tile
+const uint ABREAST = LANES / SLICE;     // chunks at once, where a subgroup is larger than a chunk
+
+shared float partial[SUBGROUPS * TOKENS * SLICE];
+
+void write(uint t, uint r, float v) {
+  if (t < a.tokens) {
+    const uint i = t * a.y_stride + r;
+    a.y.at[i] = a.add == 1 ? a.y.at[i] + v : v;
+  }
+}
+
+void main() {
+  const Part part = find_part(a.packs, a.parts, a.part_count, gl_WorkGroupID.x / SLICES);
+  const uint tile = gl_WorkGroupID.x / SLICES - part.first_tile, slice = gl_WorkGroupID.x % SLICES;
+  const Packed at = packed_at(part.at, part.rows, a.columns_);
+  const uint rows = part.rows - 32 * tile;
+  const uint P = min(8, (rows + 3) / 4);
+
+  const uint lane = gl_SubgroupInvocationID, slot = slice * SLICE + lane % SLICE;
+  const uint p = slot / 4, s = slot % 4;
+  const uint first = gl_WorkGroupID.y * TOKENS;
+  const uint64_t x_at = a.x + uint64_t(first) * a.x_stride * 4;
+  F32x4s x = F32x4s(x_at);
+  const uint stride = a.x_stride / 4;
+
+  vec4 sum[TOKENS];
+  [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[t] = vec4(0.0);
+  if (p < P) {
+    const uint64_t blocks = at.blocks + uint64_t(tile) * (at.coded / 32) * (8 * WORDS * 16);
+    const uint first_chunk = gl_SubgroupID * ABREAST + lane / SLICE, step = SUBGROUPS * ABREAST;
+    // Exceptions are reached through a chain of small loads: it starts here and passes behind the weights.
+    const uint base = U32s(at.trailer).at[0];
+    uvec2 run = EARLY && first_chunk < at.windows ? exceptions_of(at, tile, first_chunk, p) : uvec2(0);
+    Exception e;
+    if (EARLY && run.x + s < run.y) e = exception_at(at.entries, run.x + s, first_chunk);
+
+    for (uint c = first_chunk; c * 128 < at.coded; c += step) {
+      const uint C = columns_of(at, c);
+      if (s < C) {
+        uvec4 w[WORDS];
+        load(w, blocks + uint64_t(c) * (P * 4 * WORDS * 16), P * C, p * C + s);
+        [[unroll]] for (uint q = 0; q < 8; q++) {
+          const uint k = 32 * c + q * C + s;
+          const uvec4 v0 = pair(w, 2 * q), v1 = pair(w, 2 * q + 1);
+          const vec2 r0 = unpackHalf2x16(v0.x), r1 = unpackHalf2x16(v0.y), r2 = unpackHalf2x16(v0.z), r3 = unpackHalf2x16(v0.w);
+          const vec2 u0 = unpackHalf2x16(v1.x), u1 = unpackHalf2x16(v1.y), u2 = unpackHalf2x16(v1.z), u3 = unpackHalf2x16(v1.w);
+          [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+            const vec4 v = x.at[t * stride + k];
+            sum[t] = fma(vec4(r0.x, r1.x, r2.x, r3.x), vec4(v.x), sum[t]);
+            sum[t] = fma(vec4(r0.y, r1.y, r2.y, r3.y), vec4(v.y), sum[t]);
+            sum[t] = fma(vec4(u0.x, u1.x, u2.x, u3.x), vec4(v.z), sum[t]);
+            sum[t] = fma(vec4(u0.y, u1.y, u2.y, u3.y), vec4(v.w), sum[t]);
+          }
+        }
+      }
+    }
+    const float scale = scale_of_base(base), nothing = nothing_of_base(base);
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[t] *= scale;
+    for (uint window = first_chunk; window < at.windows; window += step) {
+      if (!EARLY || window > first_chunk) run = exceptions_of(at, tile, window, p);
+      for (uint i = run.x + s; i < run.y; i += 4) {
+        if (!EARLY || window > first_chunk || i > run.x + s) e = exception_at(at.entries, i, window);
+        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+          sum[t] += only(e.t, (e.weight - nothing) * F32s(x_at).at[t * a.x_stride + e.column]);
+        }
+      }
+    }
+  }
+  // columns beyond the last 32 are stored as in the source
+  const uint tail = a.columns_ - at.coded;
+  if (tail > 0 && p < P && gl_SubgroupID == 0 && lane < SLICE) {
+    for (uint k = s; k < tail; k += 4) {
+      [[unroll]] for (uint j = 0; j < 4; j++) {
+        const float w = tail_weight(at, part.rows, 32 * tile + min(p + P * j, rows - 1), k, tail);
+        [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[t][j] = fma(w, x.at[t * stride + (at.coded + k) / 4][k % 4], sum[t][j]);
+      }
+    }
+  }
+  [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+    sum[t] += subgroupShuffleXor(sum[t], 1);
+    sum[t] += subgroupShuffleXor(sum[t], 2);
+    if (SLICE < LANES) sum[t] += subgroupShuffleXor(sum[t], SLICE);
+    if (2 * SLICE < LANES) sum[t] += subgroupShuffleXor(sum[t], 2 * SLICE);
+    if (4 * SLICE < LANES) sum[t] += subgroupShuffleXor(sum[t], 4 * SLICE);
+  }
+  // A subgroup on its own needs no barrier, which is dear on a CPU.
+  if (s == 0 && lane < SLICE && p < P) {
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+      [[unroll]] for (uint j = 0; j < 4; j++) {
+        const uint r = p + P * j;
+        if (SUBGROUPS > 1) partial[(gl_SubgroupID * TOKENS + t) * SLICE + lane + j] = sum[t][j];
+        else if (r < rows) write(first + t, part.first_row + 32 * tile + r, sum[t][j]);
+      }
+    }
+  }
+  if (SUBGROUPS == 1) return;
+  barrier();
+  for (uint i = gl_LocalInvocationID.x; i < TOKENS * SLICE; i += gl_WorkGroupSize.x) {
+    const uint t = i / SLICE, p = (slice * SLICE + i % SLICE) / 4, r = p + P * (i % 4);
+    float v = 0.0;
+    for (uint g = 0; g < SUBGROUPS; g++) v += partial[g * (TOKENS * SLICE) + i];
+    if (p < P && r < rows) write(first + t, part.first_row + 32 * tile + r, v);
+  }
+}
