@@ -40,7 +40,8 @@ impl Scratch {
         let mut best = (Codec::Raw, raw.len());
         for codec in self.worth_trying(shape, raw, candidates)? {
             let at = out.len();
-            let tried = (codec, encode(codec, shape, raw, out)?);
+            let Some(len) = encode(codec, shape, raw, out)? else { continue };
+            let tried = (codec, len);
             let better = smallest(raw.len(), [best, tried]);
             if better == best {
                 out.truncate(at);
@@ -64,7 +65,8 @@ impl Scratch {
         let mut tried: Vec<Sized> = Vec::with_capacity(candidates.len());
         for codec in candidates {
             self.trial.clear();
-            tried.push((*codec, encode(*codec, shape, &self.sample, &mut self.trial)?));
+            let len = encode(*codec, shape, &self.sample, &mut self.trial)?;
+            tried.extend(len.map(|len| (*codec, len)));
         }
         Ok(promising(self.sample.len(), &tried))
     }
@@ -79,11 +81,17 @@ impl Scratch {
     }
 }
 
-/// Appends `raw`, coded, to `out`; returns how long that is.
-pub(crate) fn encode(codec: Codec, shape: Shape, raw: &[u8], out: &mut Vec<u8>) -> Result<usize, CodingError> {
+/// Appends `raw`, coded, to `out` and returns how long that is; appends nothing where the codec cannot keep these weights.
+pub(crate) fn encode(codec: Codec, shape: Shape, raw: &[u8], out: &mut Vec<u8>) -> Result<Option<usize>, CodingError> {
     let start = out.len();
-    codec.encode(shape, raw, out).map_err(|rule| CodingError::Codec(codec, rule))?;
-    Ok(out.len() - start)
+    match codec.encode(shape, raw, out) {
+        Ok(()) => Ok(Some(out.len() - start)),
+        Err(CodecError::Changed { .. }) => {
+            out.truncate(start);
+            Ok(None)
+        }
+        Err(rule) => Err(CodingError::Codec(codec, rule)),
+    }
 }
 
 /// Puts runs of rows of `raw` into `out` and returns how many rows that are; `None` where the part is too short to bother.

@@ -116,3 +116,57 @@ fn run(shape: Shape, values: &mut [u32], words: &mut [u64], direction: Direction
     }
     len
 }
+
+#[cfg(test)]
+mod tests {
+    use zfp_sys::zfp_stream_maximum_size;
+
+    use super::*;
+    use crate::Dtype;
+
+    fn shapes() -> impl Iterator<Item = Shape> {
+        (1..14).flat_map(|rows| (1..14).map(move |columns| Shape { dtype: Dtype::F32, rows, columns }))
+    }
+
+    #[test]
+    fn the_longest_stream_is_as_long_as_zfp_says() {
+        for shape in shapes() {
+            let (rows, columns) = (shape.rows as usize, shape.columns as usize);
+            // SAFETY: zfp only looks at the extents of the field, which has no data.
+            let most = unsafe {
+                let field = match rows {
+                    1 => zfp_field_1d(ptr::null_mut(), zfp_type_zfp_type_float, columns),
+                    _ => zfp_field_2d(ptr::null_mut(), zfp_type_zfp_type_float, columns, rows),
+                };
+                let stream = zfp_stream_open(ptr::null_mut());
+                zfp_stream_set_reversible(stream);
+                let most = zfp_stream_maximum_size(stream, field);
+                zfp_field_free(field);
+                zfp_stream_close(stream);
+                most
+            };
+            // It counts a header of 148 bits, which is not written.
+            let ours = 8 * most_words(shape).unwrap();
+            assert!((ours..=ours + 24).contains(&most), "{shape:?}: {ours} and {most}");
+        }
+    }
+
+    /// The claim that [`run`] relies on.
+    #[test]
+    fn no_stream_is_read_beyond_the_longest() {
+        let mut state = 1u64;
+        for shape in shapes() {
+            for round in 0..40 {
+                let most = most_words(shape).unwrap();
+                let mut words = buffer(most);
+                for word in &mut words {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    // All ones, next to none, and anything between.
+                    *word = (0..round % 8).fold(u64::MAX, |word, turn| word & state.rotate_left(23 * turn));
+                }
+                let mut values = vec![0; (shape.rows * shape.columns) as usize];
+                assert!(run(shape, &mut values, &mut words, Direction::Decompress) <= 8 * most, "{shape:?}");
+            }
+        }
+    }
+}

@@ -58,8 +58,14 @@ fn listing(archive: &Archive<'_>) -> String {
 
 /// Runs the reader on `path`: what it prints, or what it complains of.
 fn read(path: &Path) -> Result<String, String> {
+    read_with(path, &[])
+}
+
+fn read_with(path: &Path, options: &[&str]) -> Result<String, String> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/read_pak.py");
-    let run = Command::new("python3").arg(script).arg(path).output().expect("this test needs python3");
+    // No byte code beside the sources.
+    let run = Command::new("python3").args(["-B", script]).arg(path).args(options).output();
+    let run = run.expect("this test needs python3");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     if run.status.success() { Ok(text(run.stdout)) } else { Err(text(run.stderr)) }
 }
@@ -98,6 +104,49 @@ fn it_reads_long_texts_and_empty_lists() {
     let file = draft.seal();
     let expected = listing(&Archive::parse(&file).unwrap());
     assert_same(&read(&written("texts.pak", &file)).unwrap(), &expected);
+}
+
+/// The golden part of `name`, as a tensor of its own, and what it decodes to.
+fn add_golden(draft: &mut Draft, name: &str) -> Vec<u8> {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).join(name);
+    let file = std::fs::read(path).unwrap();
+    let number = |i: usize| u32::from_le_bytes(*file[4 * i..].first_chunk().unwrap());
+    let codec = Codec::from_code(u8::try_from(number(0)).unwrap()).unwrap();
+    let dtype = Dtype::from_code(u16::try_from(number(1)).unwrap()).unwrap();
+    let (rows, columns) = (number(2), u64::from(number(3)));
+    let raw_len = u64::from(rows) * dtype.row_bytes(columns).unwrap();
+    let (raw, coded) = file[16..].split_at(usize::try_from(raw_len).unwrap());
+    let tensor = draft.tensor(name, TensorKind::Unused, dtype, NO_LAYER, &[u64::from(rows), columns]);
+    draft.coded_pack(tensor, rows, codec, coded);
+    raw.to_vec()
+}
+
+#[test]
+fn it_decodes_what_every_codec_writes() {
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).unwrap();
+    let mut names: Vec<String> = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name.starts_with("codec-"));
+    names.sort();
+    let mut draft = Draft::default();
+    draft.index.params = crate::support::config().to_params();
+    let raw: Vec<Vec<u8>> = names.iter().map(|name| add_golden(&mut draft, name)).collect();
+    let file = draft.seal();
+    let mut expected = listing(&Archive::parse(&file).unwrap());
+    for (name, raw) in names.iter().zip(raw) {
+        writeln!(expected, "decoded {name} {}", symbiote_format::hex(&symbiote_format::Sha256::of(&raw))).unwrap();
+    }
+    let found = read_with(&written("codecs.pak", &file), &["--decode"]).unwrap();
+    // Not every Python has zstd; what it says then stands for the hash.
+    let lacks = "not: no zstd for this Python";
+    let hash = |line: &str| line.replace(lacks, expected_hash(&expected, line));
+    assert_same(&found.lines().map(hash).collect::<Vec<_>>().join("\n"), &expected);
+}
+
+/// The last word of the line that starts like `line`.
+fn expected_hash<'a>(expected: &'a str, line: &str) -> &'a str {
+    let name = line.split(' ').nth(1).unwrap_or_default();
+    let line = expected.lines().find_map(|line| line.strip_prefix("decoded ")?.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_default()
 }
 
 #[test]

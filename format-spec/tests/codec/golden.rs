@@ -10,33 +10,59 @@ use std::path::PathBuf;
 use symbiote_format::codec::Shape;
 use symbiote_format::{Codec, Dtype};
 
-use crate::weights::{Random, gaussian, round_trip};
+use crate::weights::{Random, bytes, gaussian, round_trip};
 
 fn path(codec: Codec, shape: Shape) -> PathBuf {
     let name = format!("codec-{codec}-{}-{}x{}.bin", shape.dtype, shape.rows, shape.columns).to_lowercase();
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).join(name)
 }
 
-/// Every codec with every kind of type that it takes, and what is at the edge of their layouts.
-fn parts() -> Vec<(Codec, Shape)> {
-    let part = |codec, dtype, rows, columns| (codec, Shape { dtype, rows, columns });
+/// The examples of SPEC.md.
+fn examples() -> Vec<(Codec, Shape, Vec<u8>)> {
+    let weights = |count| {
+        let odd = [(0, 1.0), (1, -1.5), (2, 0.0), (3, f32::INFINITY), (25, 0.40625), (33, -3.0)];
+        let value = move |i| odd.iter().find(|(at, _)| *at == i).map_or(0.25, |(_, value)| *value);
+        bytes(Dtype::Bf16, (0..count).map(value))
+    };
+    let of = |dtype, columns| Shape { dtype, rows: 1, columns };
+    let singles = |values: &[f32]| bytes(Dtype::F32, values.iter().copied());
     vec![
-        part(Codec::P12, Dtype::Bf16, 37, 161),
-        part(Codec::P12, Dtype::F16, 3, 256),
-        part(Codec::P12, Dtype::F32, 9, 96),
-        part(Codec::P12, Dtype::Bf16, 1, 2112),
-        part(Codec::P12, Dtype::Bf16, 4, 7),
-        part(Codec::P11, Dtype::Bf16, 37, 161),
-        part(Codec::P11, Dtype::F16, 3, 256),
-        part(Codec::P11, Dtype::F32, 9, 96),
-        part(Codec::Zstd, Dtype::Bf16, 16, 160),
-        part(Codec::Zstd, Dtype::F32, 8, 100),
-        part(Codec::Zstd, Dtype::Q4K, 4, 512),
-        part(Codec::Zfp, Dtype::F32, 9, 30),
-        part(Codec::Zfp, Dtype::F32, 1, 30),
-        part(Codec::F16, Dtype::F32, 7, 33),
-        part(Codec::Bf16, Dtype::F32, 2, 2100),
+        (Codec::P12, of(Dtype::Bf16, 34), weights(34)),
+        (Codec::P11, of(Dtype::Bf16, 34), weights(34)),
+        (Codec::F16, of(Dtype::F32, 3), singles(&[1.5, 0.1, -0.0])),
+        (Codec::Bf16, of(Dtype::F32, 3), singles(&[1.5, 0.1, -0.0])),
+        (Codec::Zstd, of(Dtype::Bf16, 4), weights(4)),
+        (Codec::Zfp, of(Dtype::F32, 5), singles(&[1.0, 1.5, 2.0, 2.5, f32::INFINITY])),
     ]
+}
+
+/// Every codec with every kind of type that it takes, and what is at the edge of their layouts.
+fn parts() -> Vec<(Codec, Shape, Vec<u8>)> {
+    let mut parts = examples();
+    let mut part = |codec, dtype, rows, columns| {
+        let shape = Shape { dtype, rows, columns };
+        let raw = match dtype {
+            Dtype::Q4K => Random(1).bytes(shape.raw_len()).iter().map(|byte| byte & 0x77).collect(),
+            _ => gaussian(shape, 100),
+        };
+        parts.push((codec, shape, raw));
+    };
+    part(Codec::P12, Dtype::Bf16, 37, 161);
+    part(Codec::P12, Dtype::F16, 3, 256);
+    part(Codec::P12, Dtype::F32, 9, 96);
+    part(Codec::P12, Dtype::Bf16, 1, 2112);
+    part(Codec::P12, Dtype::Bf16, 4, 7);
+    part(Codec::P11, Dtype::Bf16, 37, 161);
+    part(Codec::P11, Dtype::F16, 3, 256);
+    part(Codec::P11, Dtype::F32, 9, 96);
+    part(Codec::Zstd, Dtype::Bf16, 16, 160);
+    part(Codec::Zstd, Dtype::F32, 8, 100);
+    part(Codec::Zstd, Dtype::Q4K, 4, 512);
+    part(Codec::Zfp, Dtype::F32, 9, 30);
+    part(Codec::Zfp, Dtype::F32, 1, 30);
+    part(Codec::F16, Dtype::F32, 7, 33);
+    part(Codec::Bf16, Dtype::F32, 2, 2100);
+    parts
 }
 
 fn read(codec: Codec, shape: Shape) -> (Vec<u8>, Vec<u8>) {
@@ -55,7 +81,7 @@ fn head_of(codec: Codec, shape: Shape) -> Vec<u8> {
 
 #[test]
 fn they_are_read() {
-    for (codec, shape) in parts() {
+    for (codec, shape, _) in parts() {
         let (raw, coded) = read(codec, shape);
         let mut back = vec![0; raw.len()];
         codec.decode(shape, &coded, &mut back).unwrap();
@@ -65,7 +91,7 @@ fn they_are_read() {
 
 #[test]
 fn they_are_written_again_byte_for_byte() {
-    for (codec, shape) in parts() {
+    for (codec, shape, _) in parts() {
         let (raw, coded) = read(codec, shape);
         let found = round_trip(codec, shape, &raw);
         let differs = found.iter().zip(&coded).position(|(a, b)| a != b);
@@ -77,11 +103,7 @@ fn they_are_written_again_byte_for_byte() {
 #[test]
 #[ignore = "makes golden files"]
 fn make() {
-    for (codec, shape) in parts() {
-        let raw = match shape.dtype {
-            Dtype::Q4K => Random(1).bytes(shape.raw_len()).iter().map(|byte| byte & 0x77).collect(),
-            _ => gaussian(shape, 100),
-        };
+    for (codec, shape, raw) in parts() {
         let path = path(codec, shape);
         if !path.exists() {
             fs::write(path, [head_of(codec, shape), raw.clone(), round_trip(codec, shape, &raw)].concat()).unwrap();

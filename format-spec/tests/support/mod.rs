@@ -30,8 +30,7 @@ impl Draft {
     /// Adds a pack of `(tensor, first row, rows)`, its bytes made up.
     pub fn pack(&mut self, role: PackRole, layer: u32, rows: &[(u32, u32, u32)]) {
         let mut parts: Vec<Part> = rows.iter().map(|&(tensor, row, rows)| self.part(tensor, row, rows)).collect();
-        let len = lay_out_parts(&mut parts).unwrap();
-        let mut segment = vec![0; usize::try_from(len).unwrap()];
+        let mut segment = vec![0; usize::try_from(lay_out_parts(&mut parts).unwrap()).unwrap()];
         let mut state = u32::try_from(self.segments.len()).unwrap() + 1;
         for part in &parts {
             let start = usize::try_from(part.offset).unwrap();
@@ -41,13 +40,24 @@ impl Draft {
                 *byte = state.to_le_bytes()[3];
             }
         }
+        self.push(role, layer, parts, segment);
+    }
+
+    /// Adds a pack of a whole tensor, as coded.
+    pub fn coded_pack(&mut self, tensor: u32, rows: u32, codec: Codec, coded: &[u8]) {
+        let (codec, coded_len) = (codec.code(), coded.len() as u64);
+        let part = Part { codec, coded_len, ..self.part(tensor, 0, rows) };
+        self.push(PackRole::Norms, NO_LAYER, vec![part], coded.to_vec());
+    }
+
+    fn push(&mut self, role: PackRole, layer: u32, parts: Vec<Part>, segment: Vec<u8>) {
         self.index.packs.push(WeightPack {
             role: role.code(),
             layer,
             first_part: u32::try_from(self.index.parts.len()).unwrap(),
             part_count: u32::try_from(parts.len()).unwrap(),
             offset: self.end(),
-            len,
+            len: segment.len() as u64,
             sha256: Sha256::of(&segment),
         });
         self.index.parts.extend(parts);

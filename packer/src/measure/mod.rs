@@ -154,8 +154,13 @@ impl<'a> Measure<'a> {
         let mut coded = Vec::new();
         for codec in Codec::ALL.iter().copied().filter(|codec| codec.takes(shape.dtype)) {
             out.clear();
-            let len = encode(codec, shape, raw, out).map_err(explain)?;
-            scratch.prove(codec, shape, raw, out).map_err(explain)?;
+            let len = match encode(codec, shape, raw, out).map_err(explain)? {
+                Some(len) => {
+                    scratch.prove(codec, shape, raw, out).map_err(explain)?;
+                    len
+                }
+                None => raw.len(), // as which the part would be written
+            };
             coded.push(((codec, len), self.plain.exceptions(codec, shape, len)));
         }
         let facts = self.outline.tensor(part).facts();
