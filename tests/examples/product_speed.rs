@@ -6,7 +6,7 @@
 //! tokens at once.  Weights are gaussian, in parts of 16 MiB as the packer cuts them, and larger than any cache: dispatches take
 //! turns over copies. Each line has the median time of a dispatch back to back, and with a barrier after each, and how much
 //! faster that is than the first CONFIG's.
-#![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -36,10 +36,13 @@ fn source(dtype: Dtype) -> u32 {
 
 /// What an exception's place in the blocks counts as: the kernels take it back, in f32, so that it leaves a rounding.
 fn unit(codec: Codec, dtype: Dtype, shape: &Shape, bytes: &[u8]) -> f64 {
-    let (words, least) = if codec == Codec::P11 { (11, 0) } else { return 0.0 };
+    if codec != Codec::P11 {
+        return 0.0;
+    }
+    let words = 11;
     let coded = shape.columns / 32;
     let row_bytes = bytes.len() / shape.cuts.iter().sum::<usize>();
-    let (mut row, mut largest) = (0, least);
+    let (mut row, mut largest) = (0, 0);
     for &rows in shape.cuts {
         let mut part = Vec::new();
         let of = PartShape { dtype, rows: rows as u32, columns: shape.columns as u32 };
@@ -48,7 +51,7 @@ fn unit(codec: Codec, dtype: Dtype, shape: &Shape, bytes: &[u8]) -> f64 {
         largest = largest.max(u32::from_le_bytes(base.try_into().unwrap()));
         row += rows;
     }
-    f64::from(largest as i32 - 127).exp2()
+    (f64::from(largest) - 127.0).exp2()
 }
 
 fn sweep(subgroups: u32, widest: u32, codecs: &[Codec], dtypes: &[Dtype]) {
