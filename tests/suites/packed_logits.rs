@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use symbiote_format::{Codec, Dtype};
+use symbiote_format::{ArchivedWeightPack, Codec, Dtype};
 use symbiote_packer::{Choice, ConvertOptions, Policy, Target, convert};
 use symbiote_runtime::engine::{OpenOptions, SymbioteEngine};
 use symbiote_runtime::gpu::GpuOptions;
+use symbiote_runtime::pak::PakFile;
 use symbiote_tests::{fixtures, relative_error};
 
 /// A raw product's lanes take neighbouring columns, a packed one's take those of their slot: sums round differently, by some
@@ -67,4 +68,32 @@ fn an_archive_to_ship_does_not_run() {
     let opened = SymbioteEngine::open(&pak, &OpenOptions::default(), &mut |_, _| {});
     let error = opened.err().unwrap().to_string();
     assert!(error.contains("symbiote-pack repack --target run"), "{error}");
+}
+
+/// Lists of exceptions that reach outside their part are found before a kernel sees them; nobody asks for hashes here.
+#[test]
+fn a_corrupt_list_of_exceptions_is_refused_at_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let pak = folder.path().join("packed.pak");
+    convert(&fixtures::path("tiny-llama-bf16-tied"), &pak, &options(Codec::P12), &()).unwrap();
+    let mut bytes = std::fs::read(&pak).unwrap();
+    let (at, name) = {
+        let file = PakFile::open(&pak).unwrap();
+        let index = file.archive().index();
+        let number = index.parts.iter().position(|part| part.codec == Codec::P12.code()).unwrap();
+        let part = &index.parts[number];
+        let of = |p: &&ArchivedWeightPack| {
+            (0..p.part_count.to_native()).any(|i| (p.first_part.to_native() + i) as usize == number)
+        };
+        let start = index.packs.iter().find(of).unwrap().offset.to_native() + part.offset.to_native();
+        let tensor = &index.tensors[part.tensor.to_native() as usize];
+        let columns = tensor.shape.last().unwrap().to_native();
+        // behind the blocks: the base, three zeros, then how many exceptions come before the second list
+        let blocks = u64::from(part.rows.to_native().div_ceil(4)) * (columns / 32) * 12 * 16;
+        ((start + blocks + 16 + 4) as usize, tensor.name.as_str().to_owned())
+    };
+    bytes[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    std::fs::write(&pak, bytes).unwrap();
+    let error = SymbioteEngine::open(&pak, &OpenOptions::default(), &mut |_, _| {}).err().unwrap().to_string();
+    assert!(error.contains(&name), "{error}");
 }

@@ -23,45 +23,61 @@ fn widths(dtype: Dtype) -> &'static [usize] {
 }
 
 /// No weight is rounded more than once from its exact value, here or there, so that they agree to the last bit.
+fn agrees(rig: &KernelRig, dtype: Dtype, codec: Codec, constants: impl Fn(u32) -> Vec<u32>) {
+    let tokens = rig.upload("tokens", TOKENS);
+    let name = if codec == Codec::Raw { format!("embed_{dtype}") } else { format!("embed_{codec}") };
+    let mut worst = Worst::new(format!("{name} of {dtype}"));
+    let mut random = Random::new(u64::from(dtype.code()));
+    for &columns in widths(dtype) {
+        let rows = CUTS.iter().sum();
+        let bytes = random.extreme_rows(dtype, rows, columns);
+        let mut w = vec![0.0; rows * columns];
+        dequantize(dtype, &bytes, &mut w);
+        let spread = Spread { cuts: CUTS, lead: 256, gap: 0, tile: 1, codec };
+        let matrix = DeviceMatrix::spread(rig, dtype, columns, &bytes, spread);
+        let x_stride = columns.next_multiple_of(4) + 4;
+        let mut expected = Expected::untouched((TOKENS.len() + 1) * x_stride);
+        for (t, token) in TOKENS.iter().enumerate() {
+            for (k, value) in w[*token as usize * columns..][..columns].iter().enumerate() {
+                expected.set(t * x_stride + k, (*value).into(), 0.0);
+            }
+        }
+        for &local in LOCALS {
+            let x = rig.poisoned("x", (TOKENS.len() + 1) * x_stride);
+            let args = EmbedArgs {
+                packs: matrix.packs.address(),
+                parts: matrix.table.address(),
+                tokens: tokens.address(),
+                x: x.address(),
+                part_count: matrix.parts.len() as u32,
+                columns: columns as u32,
+                x_stride: x_stride as u32,
+                pad: 0,
+            };
+            let kernel = rig.kernel(&name, &constants(local), None);
+            rig.run(&kernel, &args, [TOKENS.len() as u32, 1, 1]);
+            worst.check(&format!("columns {columns} local {local}"), &rig.elements(&x), &expected);
+        }
+    }
+    worst.report();
+}
+
 #[test]
 fn every_stored_type() {
     let rig = KernelRig::open();
-    let tokens = rig.upload("tokens", TOKENS);
     for dtype in Dtype::ALL {
-        let mut worst = Worst::new(format!("embed_{dtype}"));
-        let mut random = Random::new(u64::from(dtype.code()));
-        for &columns in widths(dtype) {
-            let rows = CUTS.iter().sum();
-            let bytes = random.extreme_rows(dtype, rows, columns);
-            let mut w = vec![0.0; rows * columns];
-            dequantize(dtype, &bytes, &mut w);
-            let spread = Spread { cuts: CUTS, lead: 256, gap: 0, tile: 1, codec: Codec::Raw };
-            let matrix = DeviceMatrix::spread(&rig, dtype, columns, &bytes, spread);
-            let x_stride = columns.next_multiple_of(4) + 4;
-            let mut expected = Expected::untouched((TOKENS.len() + 1) * x_stride);
-            for (t, token) in TOKENS.iter().enumerate() {
-                for (k, value) in w[*token as usize * columns..][..columns].iter().enumerate() {
-                    expected.set(t * x_stride + k, (*value).into(), 0.0);
-                }
-            }
-            for &local in LOCALS {
-                let x = rig.poisoned("x", (TOKENS.len() + 1) * x_stride);
-                let args = EmbedArgs {
-                    packs: matrix.packs.address(),
-                    parts: matrix.table.address(),
-                    tokens: tokens.address(),
-                    x: x.address(),
-                    part_count: matrix.parts.len() as u32,
-                    columns: columns as u32,
-                    x_stride: x_stride as u32,
-                    pad: 0,
-                };
-                let kernel = rig.kernel(&format!("embed_{dtype}"), &[local], None);
-                rig.run(&kernel, &args, [TOKENS.len() as u32, 1, 1]);
-                worst.check(&format!("columns {columns} local {local}"), &rig.elements(&x), &expected);
-            }
+        agrees(&rig, dtype, Codec::Raw, |local| vec![local]);
+    }
+    rig.finish();
+}
+
+#[test]
+fn packed() {
+    let rig = KernelRig::open();
+    for codec in [Codec::P12, Codec::P11] {
+        for (source, dtype) in [(0, Dtype::Bf16), (1, Dtype::F16), (2, Dtype::F32)] {
+            agrees(&rig, dtype, codec, |local| vec![local, 1, 0, 0, source]);
         }
-        worst.report();
     }
     rig.finish();
 }
