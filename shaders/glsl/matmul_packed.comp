@@ -54,12 +54,6 @@ void main() {
   if (p < P) {
     const uint64_t blocks = at.blocks + uint64_t(tile) * (at.coded / 32) * (8 * WORDS * 16);
     const uint first_chunk = gl_SubgroupID * ABREAST + lane / SLICE, step = SUBGROUPS * ABREAST;
-    // Exceptions are reached through a chain of small loads: it starts here and passes behind the weights.
-    const uint base = U32s(at.trailer).at[0];
-    uvec2 run = EARLY && first_chunk < at.windows ? exceptions_of(at, tile, first_chunk, p) : uvec2(0);
-    Exception e;
-    if (EARLY && run.x + s < run.y) e = exception_at(at.entries, run.x + s, first_chunk);
-
     for (uint c = first_chunk; c * 128 < at.coded; c += step) {
       const uint C = columns_of(at, c);
       if (s < C) {
@@ -80,12 +74,13 @@ void main() {
         }
       }
     }
+    const uint base = U32s(at.trailer).at[0];
     const float scale = scale_of_base(base), nothing = nothing_of_base(base);
     [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[t] *= scale;
     for (uint window = first_chunk; window < at.windows; window += step) {
-      if (!EARLY || window > first_chunk) run = exceptions_of(at, tile, window, p);
+      const uvec2 run = exceptions_of(at, tile, window, p);
       for (uint i = run.x + s; i < run.y; i += 4) {
-        if (!EARLY || window > first_chunk || i > run.x + s) e = exception_at(at.entries, i, window);
+        const Exception e = exception_at(at.entries, i, window);
         [[unroll]] for (uint t = 0; t < TOKENS; t++) {
           sum[t] += only(e.t, (e.weight - nothing) * F32s(x_at).at[t * a.x_stride + e.column]);
         }
@@ -105,9 +100,7 @@ void main() {
   [[unroll]] for (uint t = 0; t < TOKENS; t++) {
     sum[t] += subgroupShuffleXor(sum[t], 1);
     sum[t] += subgroupShuffleXor(sum[t], 2);
-    if (SLICE < LANES) sum[t] += subgroupShuffleXor(sum[t], SLICE);
-    if (2 * SLICE < LANES) sum[t] += subgroupShuffleXor(sum[t], 2 * SLICE);
-    if (4 * SLICE < LANES) sum[t] += subgroupShuffleXor(sum[t], 4 * SLICE);
+    if (LANES == 64) sum[t] += subgroupShuffleXor(sum[t], 32);
   }
   // A subgroup on its own needs no barrier, which is dear on a CPU.
   if (s == 0 && lane < SLICE && p < P) {

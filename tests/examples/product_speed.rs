@@ -1,12 +1,12 @@
 //! Time of the matrix products on this machine's device, side by side: `product_speed ROWSxCOLUMNS:TOKENS[,..] CONFIG[,..]`.
 //!
 //! A CONFIG is `FORM/SUBGROUPS/ROWS/WIDE`: FORM one of `bf16`, `f16`, `q8_0`, .. (stored types as they are), `p12`, `p11`
-//! (packed bf16) `m12`, `m11` (packed, on cooperative matrices); subgroups a workgroup; rows a subgroup (stored types), slots a
-//! workgroup (packed) or tiles a workgroup (matrices);
+//! (packed bf16) `m12`, `m11` (packed, on cooperative matrices); subgroups a workgroup; rows a subgroup (stored types) or tiles a
+//! workgroup (matrices);
 //! tokens at once.  Weights are gaussian, in parts of 16 MiB as the packer cuts them, and larger than any cache: dispatches take
 //! turns over copies. Each line has the median time of a dispatch back to back, and with a barrier after each, and how much
 //! faster that is than the first CONFIG's.
-#![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl Config {
         let [form, subgroups, rows, wide] = f[..] else { panic!("{text}: FORM/SUBGROUPS/ROWS/WIDE") };
         let plain = Dtype::ALL.into_iter().find(|d| d.name().eq_ignore_ascii_case(form));
         let (codec, way) = match form {
-            "p12" | "l12" => (Codec::P12, Way::Multiply),
+            "p12" => (Codec::P12, Way::Multiply),
             "p11" => (Codec::P11, Way::Multiply),
             "m12" => (Codec::P12, Way::Matrix),
             "m11" => (Codec::P11, Way::Matrix),
@@ -65,20 +65,17 @@ impl Config {
                 let touch = u32::from(std::env::var_os("TOUCH").is_some());
                 (format!("matmul_{}", self.dtype), vec![local, self.wide, self.rows, touch])
             }
-            (codec, Way::Multiply) => (
-                format!("matmul_{codec}"),
-                vec![local, self.wide, s, self.subgroups, 0, self.rows, u32::from(!self.name.starts_with('l'))],
-            ),
+            (codec, Way::Multiply) => (format!("matmul_{codec}"), vec![local, self.wide, s, self.subgroups, 0]),
             (codec, _) => (format!("matrix_{codec}"), vec![local, self.wide, s, self.subgroups, 0, self.rows]),
         };
         rig.kernel(&name, &constants, Some(s))
     }
 
     /// Rows of a tile, and workgroups that share it.
-    fn tile(&self) -> (u32, u32) {
+    fn tile(&self, rig: &KernelRig) -> (u32, u32) {
         match (self.codec, self.way) {
             (Codec::Raw, _) => (self.subgroups * self.rows, 1),
-            (_, Way::Multiply) => (32, 32 / self.rows),
+            (_, Way::Multiply) => (32, 32u32.div_ceil(rig.gpu.info().subgroup)),
             _ => (32 * self.rows, 1),
         }
     }
@@ -113,7 +110,7 @@ impl Prepared {
     fn new(rig: &KernelRig, config: Config, (rows, columns): (usize, usize), tokens: usize, made: &mut Made) -> Self {
         let (dtype, codec) = (config.dtype, config.codec);
         let copies = made.entry((dtype, codec)).or_insert_with(|| make(rig, dtype, codec, rows, columns));
-        let tile = config.tile().0;
+        let tile = config.tile(rig).0;
         let copies = copies.iter().map(|m| m.retile(rig, tile)).collect();
         let y = rig.poisoned("y", tokens.next_multiple_of(8) * rows);
         let halves = rig.poisoned("halves", tokens.div_ceil(8) * (columns.div_ceil(128) * 1024 + 8));
@@ -143,7 +140,7 @@ impl Prepared {
                     r.barrier();
                 }
             }
-            let groups = [matrix.tiles * self.config.tile().1, tokens.div_ceil(self.config.wide as usize) as u32, 1];
+            let groups = [matrix.tiles * self.config.tile(rig).1, tokens.div_ceil(self.config.wide as usize) as u32, 1];
             r.dispatch(&self.kernel, bytes_of(&args), groups);
             if barriers {
                 r.barrier();

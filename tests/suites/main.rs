@@ -5,4 +5,5 @@ mod commands;
 mod failures;
 mod kernels;
 mod logits;
+mod packed_logits;
 mod peer;

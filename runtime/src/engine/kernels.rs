@@ -18,12 +18,13 @@ pub const PACKED_TILE: u32 = 32;
 /// Stretches of keys that are worth their merge.
 const MOST_STRETCHES: u32 = 64;
 
-/// Slots that a subgroup of 32 works on: a tile is shared by workgroups, which are smaller then.
-const PACKED_SLOTS: u32 = 32;
-/// Subgroups that share a tile's chunks: a token's product is over soonest when many chunks are on their way at once.
-const PACKED_SUBGROUPS: u32 = 24;
-/// The same on matrices, whose registers hold less.
-const MATRIX_SUBGROUPS: u32 = 8;
+/// Subgroups that share a tile's chunks, where tiles are few and where they are [`MANY_TILES`]: a token's product over few tiles
+/// is over soonest when many chunks are on their way at once, and many tiles fill a device by themselves.
+const PACKED_SUBGROUPS: [u32; 2] = [16, 8];
+/// The same on matrices, where a subgroup holds more registers.
+const MATRIX_SUBGROUPS: [u32; 2] = [8, 4];
+/// Tiles that fill a large device: four for each of some hundred cores.
+const MANY_TILES: u32 = 512;
 
 /// How a packed part's exceptions are stored, as kernels are told.
 fn source_code(source: Dtype) -> u32 {
@@ -134,7 +135,7 @@ impl Kernels {
                 Ok(Multiply { kernel, groups: [tiles, groups_of(wide), 1] })
             }
             Form::Packed { codec, source } if tokens > 1 && self.matrices => {
-                let subgroups = self.subgroups_for(columns, MATRIX_SUBGROUPS);
+                let subgroups = self.subgroups_for(tiles, columns, MATRIX_SUBGROUPS);
                 let constants = vec![self.subgroup * subgroups, WIDE, 0, subgroups, source_code(source), 1];
                 let kernel = self.get(format!("matrix_{codec}"), constants, Some(self.subgroup))?;
                 Ok(Multiply { kernel, groups: [tiles, groups_of(WIDE), 1] })
@@ -142,24 +143,19 @@ impl Kernels {
             Form::Packed { codec, source } => {
                 let gpu = self.subgroups > 1;
                 let wide = if gpu && tokens > 1 { 4 } else { 1 };
-                let slots = self.slots();
-                let subgroups = if gpu { self.subgroups_for(columns, PACKED_SUBGROUPS) } else { 1 };
+                let subgroups = if gpu { self.subgroups_for(tiles, columns, PACKED_SUBGROUPS) } else { 1 };
                 let (s, source) = (self.subgroup, source_code(source));
-                let constants = vec![s * subgroups, wide, s, subgroups, source, slots, gpu.into()];
+                let constants = vec![s * subgroups, wide, s, subgroups, source];
                 let kernel = self.get(format!("matmul_{codec}"), constants, Some(s))?;
-                Ok(Multiply { kernel, groups: [tiles * (32 / slots), groups_of(wide), 1] })
+                Ok(Multiply { kernel, groups: [tiles * PACKED_TILE.div_ceil(s), groups_of(wide), 1] })
             }
         }
     }
 
-    /// Slots of a tile that a workgroup of a packed product takes.
-    fn slots(&self) -> u32 {
-        self.subgroup.min(PACKED_SLOTS)
-    }
-
-    /// Subgroups a workgroup that share out the chunks of 128 columns: `most`, but each has one.
-    fn subgroups_for(&self, columns: u32, most: u32) -> u32 {
-        columns.div_ceil(128).clamp(1, most.min(self.most / self.subgroup))
+    /// Subgroups a workgroup that share out the chunks of 128 columns; each has one at least.
+    fn subgroups_for(&self, tiles: u32, columns: u32, [few, many]: [u32; 2]) -> u32 {
+        let wanted = if tiles < MANY_TILES { few } else { many };
+        columns.div_ceil(128).clamp(1, wanted.min(self.most / self.subgroup).max(1))
     }
 
     /// x of a product in the form that cooperative matrices take.

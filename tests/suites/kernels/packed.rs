@@ -36,10 +36,13 @@ fn source(dtype: Dtype) -> u32 {
 
 /// What an exception's place in the blocks counts as: the kernels take it back, in f32, so that it leaves a rounding.
 fn unit(codec: Codec, dtype: Dtype, shape: &Shape, bytes: &[u8]) -> f64 {
-    let (words, least) = if codec == Codec::P11 { (11, 0) } else { return 0.0 };
+    if codec != Codec::P11 {
+        return 0.0;
+    }
+    let words = 11;
     let coded = shape.columns / 32;
     let row_bytes = bytes.len() / shape.cuts.iter().sum::<usize>();
-    let (mut row, mut largest) = (0, least);
+    let (mut row, mut largest) = (0, 0);
     for &rows in shape.cuts {
         let mut part = Vec::new();
         let of = PartShape { dtype, rows: rows as u32, columns: shape.columns as u32 };
@@ -48,17 +51,17 @@ fn unit(codec: Codec, dtype: Dtype, shape: &Shape, bytes: &[u8]) -> f64 {
         largest = largest.max(u32::from_le_bytes(base.try_into().unwrap()));
         row += rows;
     }
-    f64::from(largest as i32 - 127).exp2()
+    (f64::from(largest) - 127.0).exp2()
 }
 
-fn sweep(subgroups: u32, slots: u32, widest: u32, codecs: &[Codec], dtypes: &[Dtype]) {
+fn sweep(subgroups: u32, widest: u32, codecs: &[Codec], dtypes: &[Dtype]) {
     let rig = KernelRig::open();
     for (&codec, &dtype) in codecs.iter().flat_map(|codec| dtypes.iter().map(move |dtype| (codec, dtype))) {
         let mut worst = Worst::new(format!("matmul_{codec} of {dtype}, {subgroups} subgroups"));
         for lanes in rig.subgroups() {
             let local = (lanes * subgroups).min(rig.gpu.info().max_workgroup_invocations);
-            let slice = lanes.min(slots);
-            let constants = |wide| [local, wide, lanes, local / lanes, source(dtype), slice, u32::from(subgroups > 1)];
+            let slice = lanes.min(32);
+            let constants = |wide| [local, wide, lanes, local / lanes, source(dtype)];
             let kernel = |wide| rig.kernel(&format!("matmul_{codec}"), &constants(wide), Some(lanes));
             let kernels: Vec<_> = BTreeSet::from([1, widest]).into_iter().map(|wide| (kernel(wide), wide)).collect();
             let mut random = Random::new(u64::from(dtype.code()));
@@ -146,10 +149,10 @@ const SOURCES: &[Dtype] = &[Dtype::Bf16, Dtype::F16, Dtype::F32];
 
 #[test]
 fn as_on_a_cpu() {
-    sweep(1, 32, 1, &[Codec::P12, Codec::P11], SOURCES);
+    sweep(1, 1, &[Codec::P12, Codec::P11], SOURCES);
 }
 
 #[test]
 fn as_on_a_gpu() {
-    sweep(4, 8, 2, &[Codec::P12, Codec::P11], SOURCES);
+    sweep(4, 2, &[Codec::P12, Codec::P11], SOURCES);
 }

@@ -1,0 +1,70 @@
+//! Logits from packed weights: what the codes cost, which is the order of summation and no more.
+
+use std::path::Path;
+
+use symbiote_format::{Codec, Dtype};
+use symbiote_packer::{Choice, ConvertOptions, Policy, Target, convert};
+use symbiote_runtime::engine::{OpenOptions, SymbioteEngine};
+use symbiote_runtime::gpu::GpuOptions;
+use symbiote_tests::{fixtures, relative_error};
+
+/// A raw product's lanes take neighbouring columns, a packed one's take those of their slot: sums round differently, by some
+/// 2^-24 of their terms each.
+const ANOTHER_ORDER: f64 = 1e-5;
+
+fn options(codec: Codec) -> ConvertOptions {
+    let policy = Policy::new(Target::Run, Choice::Only(codec)).unwrap();
+    ConvertOptions { policy, force: true, ..ConvertOptions::default() }
+}
+
+/// Logits after every token, one pass a token or all in one.
+fn logits(pak: &Path, tokens: &[u32], batch: u32) -> Vec<Vec<f32>> {
+    let gpu = GpuOptions { validation: true, ..GpuOptions::default() };
+    let options = OpenOptions { gpu, batch: Some(batch), ..OpenOptions::default() };
+    let mut engine = SymbioteEngine::open(pak, &options, &mut |_, _| {}).unwrap();
+    let mut rows = Vec::new();
+    engine.forward_from(tokens, 0, &mut |_, row| rows.push(row.to_vec())).unwrap();
+    assert_eq!(engine.gpu().validation_errors(), 0, "{:#?}", engine.gpu().validation_messages());
+    rows
+}
+
+/// bf16, f32 and f16 sources whose weights p12 and p11 take, or keep as exceptions where they do not.
+#[test]
+fn packed_weights_give_the_logits_of_raw_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens: Vec<u32> = (0..24).map(|i| i * 7 % 100).collect();
+    for (name, dtype) in [("tiny-llama-bf16-tied", Dtype::Bf16), ("tiny-llama", Dtype::F32)] {
+        let archive = |codec: Codec| {
+            let pak = folder.path().join(format!("{name}-{codec}.pak"));
+            convert(&fixtures::path(name), &pak, &options(codec), &()).unwrap();
+            pak
+        };
+        let raw = archive(Codec::Raw);
+        for codec in [Codec::P12, Codec::P11] {
+            let packed = archive(codec);
+            let smaller = std::fs::metadata(&packed).unwrap().len() < std::fs::metadata(&raw).unwrap().len();
+            assert_eq!(smaller, dtype == Dtype::Bf16, "{name}: random f32 weights are not exact in bf16");
+            for batch in [1, 24] {
+                let (expected, found) = (logits(&raw, &tokens, batch), logits(&packed, &tokens, batch));
+                for (expected, found) in expected.iter().zip(&found) {
+                    let expected: Vec<f64> = expected.iter().map(|v| f64::from(*v)).collect();
+                    let error = relative_error(found, &expected);
+                    assert!(error <= ANOTHER_ORDER, "{name} {codec} in batches of {batch}: {error:e}");
+                }
+            }
+        }
+    }
+}
+
+/// An archive that is packed for shipping says how to make one that runs.
+#[test]
+fn an_archive_to_ship_does_not_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let pak = folder.path().join("ship.pak");
+    let policy = Policy::new(Target::Ship, Choice::Only(Codec::Zstd)).unwrap();
+    let options = ConvertOptions { policy, ..ConvertOptions::default() };
+    convert(&fixtures::path("tiny-llama-bf16-tied"), &pak, &options, &()).unwrap();
+    let opened = SymbioteEngine::open(&pak, &OpenOptions::default(), &mut |_, _| {});
+    let error = opened.err().unwrap().to_string();
+    assert!(error.contains("symbiote-pack repack --target run"), "{error}");
+}
