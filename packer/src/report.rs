@@ -93,8 +93,9 @@ impl fmt::Display for ArchiveReport {
         let Self { architecture, tensors, packs, file_len, .. } = self;
         write!(f, "{architecture}, {tensors} tensors in {packs} packs, {}", ByteSize(*file_len))?;
         let (source, coded) = self.weight_bytes();
-        if coded != source {
-            write!(f, ", weights at {:.3} of their source", ratio(coded, source))?;
+        let share = ratio(coded, source);
+        if share < 0.9995 {
+            write!(f, ", weights at {share:.3} of their source")?;
         }
         if !self.has_tokenizer {
             write!(f, ", no tokenizer")?;

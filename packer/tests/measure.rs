@@ -150,7 +150,7 @@ fn tensors_of_other_types_are_left_out_and_said_to_be() {
     assert_eq!(json["left_out"], json!([{ "name": name, "type": "I16" }]));
     assert_eq!((&json["total"]["tensors"], &tensor(&json, "scale")["weights"]), (&json!(30), &json!(1)));
     let text = bench.done(&["inspect", "--codecs", "m"]);
-    assert!(text.contains("left out: 1 tensors of types that are not read (I16)"), "{text}");
+    assert!(text.contains("left out: 1 tensor of types that are not read (I16)"), "{text}");
     assert!(bench.refused(&["convert", "m.gguf"]).contains("blk.1.ffn_up.weight is stored as IQ2_XXS"));
 }
 

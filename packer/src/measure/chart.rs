@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use symbiote_format::Codec;
 
 use super::tally::{Measurement, Total};
-use super::text::grouped;
+use super::text::{grouped, tensors};
 use crate::report::ratio;
 
 /// Pixels.
@@ -44,8 +44,8 @@ impl Measurement {
         let mut groups: Vec<Group> = self
             .types()
             .iter()
-            .map(|(dtype, tensors, total)| {
-                let title = format!("{dtype}: {tensors} tensors, {} weights", grouped(total.weights));
+            .map(|(dtype, count, total)| {
+                let title = format!("{dtype}: {}, {} weights", tensors(*count), grouped(total.weights));
                 Group { title, bars: codecs(total), source: total.bits(total.source_bytes), floor: total.floor() }
             })
             .collect();

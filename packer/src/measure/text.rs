@@ -22,9 +22,10 @@ impl Measurement {
 
     fn write(&self, out: &mut String) -> fmt::Result {
         let total = self.total();
-        let (count, weights, bytes) = (self.tensors.len(), grouped(total.weights), ByteSize(total.source_bytes));
+        let (count, weights, bytes) =
+            (tensors(self.tensors.len()), grouped(total.weights), ByteSize(total.source_bytes));
         let name = self.file.replace('\n', "?");
-        writeln!(out, "{name}: {count} tensors, {weights} weights, {bytes}")?;
+        writeln!(out, "{name}: {count}, {weights} weights, {bytes}")?;
         writeln!(out, "Bits a weight by codec. Every encoding was decoded again and is its source, bit for bit.\n")?;
 
         let types = self.types();
@@ -75,8 +76,8 @@ impl Measurement {
             types.dedup();
             writeln!(
                 out,
-                "  left out: {} tensors of types that are not read ({})",
-                self.left_out.len(),
+                "  left out: {} of types that are not read ({})",
+                tensors(self.left_out.len()),
                 types.join(", ")
             )?;
         }
@@ -117,6 +118,11 @@ pub(super) fn grouped(n: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// `1 tensor`, `2 tensors`.
+pub(super) fn tensors(n: usize) -> String {
+    format!("{n} tensor{}", if n == 1 { "" } else { "s" })
 }
 
 /// A share as people read it: two digits that count.
