@@ -2,21 +2,45 @@
 //!
 //! Elements of the float types are turned left by one bit first, which makes the exponent of bf16 and f32 a byte of its own.
 
-use zstd::bulk::{Compressor, Decompressor};
-use zstd::zstd_safe::{find_frame_compressed_size, get_frame_content_size};
+use zstd::bulk::Decompressor;
+use zstd::zstd_safe::{
+    CCtx, CParameter, InBuffer, OutBuffer, compress_bound, find_frame_compressed_size, get_frame_content_size,
+};
 
 use super::{CodecError, Shape};
 use crate::Dtype;
 
-/// Entropy coding is all that pays. Level 3 spends its time on matches that are none, and makes exponents larger.
-const LEVEL: i32 = 1;
+/// Entropy coding is all that pays: few matches are looked for, and only long ones.
+const PARAMETERS: [CParameter; 3] = [CParameter::CompressionLevel(1), CParameter::MinMatch(7), CParameter::HashLog(6)];
+/// Bytes of a plane that is worth a code of its own.
+const OWN_CODE: usize = 2048;
 /// Bytes of the shortest frame that is not empty.
 const LEAST: u64 = 10;
 
 pub(super) fn encode(shape: Shape, raw: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
-    let refuse = |error: std::io::Error| CodecError::Zstd { reason: error.to_string() };
     let planes = split(shape.dtype, raw);
-    out.extend(Compressor::new(LEVEL).and_then(|mut zstd| zstd.compress(&planes)).map_err(refuse)?);
+    compress(&planes, planes.len() / shape.dtype.block_bytes() as usize, out)
+        .map_err(|code| CodecError::Zstd { reason: zstd::zstd_safe::get_error_name(code).into() })
+}
+
+/// One frame, in which every plane starts a block: planes differ, and each has its own code then. Short ones share blocks,
+/// for a code takes room too.
+fn compress(planes: &[u8], plane: usize, out: &mut Vec<u8>) -> Result<(), usize> {
+    use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective::{ZSTD_e_end, ZSTD_e_flush};
+    let mut zstd = CCtx::try_create().ok_or(0usize)?;
+    for parameter in PARAMETERS {
+        zstd.set_parameter(parameter)?;
+    }
+    zstd.set_pledged_src_size(Some(planes.len() as u64))?;
+    let mut frame = vec![0; compress_bound(planes.len()) + 64 * (planes.len() / plane + 1)];
+    let mut to = OutBuffer::around(&mut frame[..]);
+    let mut chunks = planes.chunks(if plane < OWN_CODE { planes.len() } else { plane }).peekable();
+    while let Some(bytes) = chunks.next() {
+        let mut from = InBuffer::around(bytes);
+        let end = if chunks.peek().is_some() { ZSTD_e_flush } else { ZSTD_e_end };
+        while zstd.compress_stream2(&mut to, &mut from, end)? != 0 {}
+    }
+    out.extend_from_slice(to.as_slice());
     Ok(())
 }
 
