@@ -32,7 +32,7 @@ impl Tile {
 
 /// A block on its way between bytes and rows.
 pub(super) struct Scratch {
-    /// Every word of every unit.
+    /// Every word of every unit: a copy, so that memory is read from front to back.
     words: [[[u8; 4]; UNITS]; 12],
     /// What every unit has of four columns, for each q.
     quads: [[u64; UNITS]; 8],

@@ -61,7 +61,8 @@ impl Codec {
     ///
     /// # Errors
     /// [`CodecError::Type`] where this codec does not take the type, [`CodecError::Length`] where `raw` does not fit `shape`,
-    /// [`CodecError::Size`] for more weights than a part may have.
+    /// [`CodecError::Size`] for more weights than a part may have, [`CodecError::Zstd`] or [`CodecError::Changed`] where a
+    /// library fails. `out` is then of no use from where it ended.
     pub fn encode(self, shape: Shape, raw: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
         self.accept(shape)?;
         length(raw.len() as u64, shape.raw_len() as u64)?;

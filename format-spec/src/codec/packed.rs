@@ -95,6 +95,7 @@ impl Layout {
 }
 
 pub(super) fn encode<P: Packing>(shape: Shape, raw: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
+    // No closure: that would not be inlined into the function that may use the vectors of this machine.
     struct Encode<'a, P>(Shape, &'a [u8], &'a mut Vec<u8>, PhantomData<P>);
     impl<P: Packing> WithSimd for Encode<'_, P> {
         type Output = Result<(), CodecError>;
@@ -204,6 +205,7 @@ pub(super) fn check<P: Packing>(shape: Shape, coded: &[u8]) -> Result<(), CodecE
 }
 
 pub(super) fn decode<P: Packing>(shape: Shape, coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
+    // No closure, as above.
     struct Decode<'a, P>(Shape, &'a [u8], &'a mut [u8], PhantomData<P>);
     impl<P: Packing> WithSimd for Decode<'_, P> {
         type Output = Result<(), CodecError>;

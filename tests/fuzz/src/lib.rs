@@ -23,7 +23,7 @@ impl Part<'_> {
         let types: Vec<Dtype> = Dtype::ALL.into_iter().filter(|dtype| codec.takes(*dtype)).collect();
         let dtype = types[usize::from(dtype) % types.len()];
         // Small, because that is fast; now and then more than one window.
-        let columns = if columns < 60_000 { 1 + columns % 200 } else { columns - 58_000 };
+        let columns = if columns < 65_000 { 1 + columns % 200 } else { 2000 + columns % 200 };
         let columns = u32::from(columns).next_multiple_of(dtype.block_len());
         let shape = Shape { dtype, rows: 1 + u32::from(rows) % 40, columns };
         let mut back = vec![0; shape.raw_len()];
