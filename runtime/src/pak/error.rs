@@ -1,11 +1,13 @@
-//! Why an archive cannot be opened.
+//! Why an archive cannot be opened or read.
 
 use std::io;
 use std::path::PathBuf;
 
 use symbiote_format::FormatError;
 
-/// Why an archive cannot be opened; every message starts with the file's name.
+use super::prefetch::ReadError;
+
+/// Why an archive cannot be opened or read; every message starts with the file's name.
 #[derive(Debug, thiserror::Error)]
 pub enum PakError {
     /// Nothing has that name.
@@ -37,7 +39,7 @@ pub enum PakError {
     Io {
         /// The name asked for.
         path: PathBuf,
-        /// `open` or `map`.
+        /// What was tried: `open`, `map`, `read` or `look at`.
         doing: &'static str,
         /// What the system says.
         error: io::Error,
@@ -49,5 +51,11 @@ pub enum PakError {
         path: PathBuf,
         /// The rule.
         error: FormatError,
+    },
+    /// A read failed.
+    #[error(transparent)]
+    Read {
+        /// Which, and why.
+        error: ReadError,
     },
 }

@@ -11,6 +11,7 @@ use symbiote_format::{Archive, ModelConfig};
 
 use super::PakError;
 use super::map::map;
+use super::prefetch::FileStamp;
 
 self_cell! {
     struct MappedArchive {
@@ -24,6 +25,9 @@ self_cell! {
 pub struct PakFile {
     path: PathBuf,
     mapped: MappedArchive,
+    /// What is mapped, for whoever reads it otherwise: by now its path may name another file.
+    file: File,
+    stamp: FileStamp,
 }
 
 impl PakFile {
@@ -49,10 +53,11 @@ impl PakFile {
             return Err(PakError::Empty { path });
         }
         let file = File::open(&path).map_err(io("open"))?;
+        let stamp = FileStamp::from(&file.metadata().map_err(io("open"))?);
         let map = map(&file).map_err(io("map"))?;
         let mapped = MappedArchive::try_new(map, |bytes| Archive::parse(bytes))
             .map_err(|error| PakError::Format { path: path.clone(), error })?;
-        Ok(Self { path, mapped })
+        Ok(Self { path, mapped, file, stamp })
     }
 
     /// The archive, checked.
@@ -68,6 +73,16 @@ impl PakFile {
     /// The name that the file was opened by.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file that is mapped.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// What the file was when it was mapped.
+    pub(super) fn stamp(&self) -> FileStamp {
+        self.stamp
     }
 }
 
