@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`pak`] | the archive, memory-mapped |
+//! | [`pak`] | the archive, memory-mapped, and read in the background |
 //! | [`gpu`] | Vulkan: devices, memory, pipelines, submission; all `ash` and nearly all `unsafe` live here |
 //! | [`memory`] | where a pack lies in a block of memory; no Vulkan |
 //! | [`residency`] | which pack is where, and for how long; no Vulkan |

@@ -96,7 +96,10 @@ impl fmt::Debug for PakFile {
 mod tests {
     use symbiote_format::{FormatError, HEADER_LEN, Header, Index, RopeLayout, RopeScaling};
 
+    use std::time::Duration;
+
     use super::*;
+    use crate::pak::{AsyncPrefetcher, PrefetchOptions, measure};
 
     /// A file that is gone when the test ends.
     struct Temporary(PathBuf);
@@ -154,6 +157,18 @@ mod tests {
         assert_eq!(moved.path(), file.0);
         assert_eq!(moved.config().hidden_size, 64);
         assert_eq!(moved.archive().file_len(), shortest().len() as u64);
+    }
+
+    #[test]
+    fn the_disk_under_an_archive_can_be_measured() {
+        let file = Temporary::with("measured", &shortest());
+        let pak = PakFile::open(&file.0).unwrap();
+        assert!(measure(&pak, Duration::from_millis(5), PrefetchOptions::default()).unwrap() > 1.0);
+        // Its path is gone, the file is not.
+        std::fs::remove_file(&file.0).unwrap();
+        let prefetcher = AsyncPrefetcher::open(&pak, PrefetchOptions::default()).unwrap();
+        assert!(!prefetcher.changed().unwrap());
+        assert_eq!(prefetcher.path(), file.0);
     }
 
     #[test]

@@ -16,7 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A file that is gone when the test ends, of so many bytes that differ from place to place.
 pub(super) fn temporary(folder: &Path, len: usize) -> (tempfile::NamedTempFile, Vec<u8>) {
     let mut random = ChaCha8Rng::seed_from_u64(len as u64);
-    let bytes: Vec<u8> = (0..len).map(|_| random.random()).collect();
+    let mut bytes = vec![0; len];
+    random.fill(&mut bytes[..]);
     let mut file = tempfile::NamedTempFile::new_in(folder).unwrap();
     file.write_all(&bytes).unwrap();
     (file, bytes)
@@ -148,12 +149,17 @@ fn a_read_past_the_end_is_refused_and_an_empty_one_is_done() {
 fn overwriting_is_a_change_and_renaming_is_none() {
     let (file, bytes) = temporary(&std::env::temp_dir(), 10_000);
     let prefetcher = open(file.path(), Backend::Pread, true).unwrap();
+    let disk = disk(file.path(), false);
     let moved = file.path().with_extension("moved");
     fs::hard_link(file.path(), &moved).unwrap();
     fs::remove_file(file.path()).unwrap();
     fs::write(file.path(), [0; 10_000]).unwrap();
     assert!(!prefetcher.changed().unwrap(), "another file of this name is not this file");
     compare(&prefetcher, &bytes);
+    let again =
+        DiskFile::reopen(disk.file(false), file.path(), FileStamp::from(&disk.file(false).metadata().unwrap()), true);
+    let again = AsyncPrefetcher::start(again.unwrap(), PrefetchOptions::default()).unwrap();
+    compare(&again, &bytes);
     // Some file systems count time in steps of some milliseconds.
     std::thread::sleep(Duration::from_millis(30));
     OpenOptions::new().write(true).open(&moved).unwrap().write_all(&[1]).unwrap();

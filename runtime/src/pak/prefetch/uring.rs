@@ -99,11 +99,12 @@ impl Reads for Uring {
     }
 
     fn wait(&mut self, ended: &mut Vec<Ended>) -> io::Result<()> {
-        match self.ring.submit_and_wait(1) {
-            Err(error) if error.raw_os_error() != Some(Errno::INTR.raw_os_error()) => return Err(error),
-            _ => self.collect(ended),
-        }
-        Ok(())
+        let waited = self.ring.submit_and_wait(1);
+        self.collect(ended);
+        let Err(error) = waited else { return Ok(()) };
+        // A signal, or a kernel that is short of memory for the moment: what was not submitted still is to be.
+        let passing = [Errno::INTR, Errno::AGAIN, Errno::BUSY].map(Errno::raw_os_error);
+        if error.raw_os_error().is_some_and(|errno| passing.contains(&errno)) { Ok(()) } else { Err(error) }
     }
 }
 
