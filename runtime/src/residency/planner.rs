@@ -44,8 +44,8 @@ const OUTLIERS: u64 = 16;
 /// let forecast = plan.forecast(&packs, wires);
 /// assert_eq!(
 ///     forecast.to_string(),
-///     "at most 14.9 tokens/s, bound by the link \
-///      (a pass: disk 0 B in 0.0 ms, link 3.1 GiB in 67.2 ms, VRAM 10.5 GiB in 28.1 ms)"
+///     "at most 14.7 tokens/s, bound by the link \
+///      (a pass: disk 0 B in 0.0 ms, link 3.2 GiB in 68.2 ms, VRAM 10.5 GiB in 28.1 ms)"
 /// );
 /// # Ok::<(), symbiote_runtime::residency::TooSmall>(())
 /// ```
