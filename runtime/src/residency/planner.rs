@@ -72,6 +72,8 @@ pub(super) struct Planner<'a> {
     lengths: Vec<u64>,
     /// Bytes that are only looked up.
     lookups: u64,
+    /// Some packs are streamed and looked up.
+    tied: bool,
     /// Bytes of a staging slot.
     staging_bytes: u64,
 }
@@ -100,6 +102,7 @@ impl<'a> Planner<'a> {
             streamable: sum(Need::is_streamable),
             lengths,
             lookups: sum(|need| need == Need::Lookup),
+            tied: packs.iter().any(|p| p.need == Need::Tied),
             staging_bytes: staged.map(PackTraffic::room).max().unwrap_or(0),
         }
     }
@@ -182,11 +185,15 @@ impl<'a> Planner<'a> {
             || self.packs.iter().zip(&plan.homes).filter(|(_, home)| **home == MemoryTier::DiskCold).map(|(p, _)| p);
         let all: u64 = cold().map(PackTraffic::room).sum();
         let lookups = cold().filter(|p| p.need == Need::Lookup).map(PackTraffic::room).sum();
-        if all <= free {
+        let ring = plan.slots > 0;
+        let tied = if ring { self.tied } else { cold().any(|p| p.need == Need::Tied) };
+        let gathered = tied || lookups > self.staging_bytes;
+        // Beside a ring there must be room to gather even if nothing happens to need it: which packs are pinned changes with
+        // the limits, and more VRAM must not ask for more RAM.
+        if all <= free && !(ring && gathered && free < self.staging_bytes) {
             return Some((Lookups::Fit, free - lookups));
         }
-        let tied = cold().any(|p| p.need == Need::Tied);
-        if !tied && lookups <= self.staging_bytes {
+        if !gathered {
             return Some((Lookups::Kept, free.checked_sub(lookups)?));
         }
         Some((Lookups::Gathered, free.checked_sub(self.staging_bytes)?))
@@ -255,8 +262,7 @@ impl<'a> Planner<'a> {
     fn too_small(&self) -> TooSmall {
         let longest = self.lengths.first().copied().unwrap_or(0);
         if self.limits.unified {
-            let tied = self.packs.iter().any(|p| p.need == Need::Tied);
-            let rows = if tied { self.staging_bytes } else { self.staging_bytes.min(self.lookups) };
+            let rows = if self.tied { self.staging_bytes } else { self.staging_bytes.min(self.lookups) };
             let all = self.streamable + self.lookups;
             let least = self.always + all.min(longest + rows);
             return TooSmall { vram_least: least, ram_least: least };
@@ -264,11 +270,10 @@ impl<'a> Planner<'a> {
         let vram_least = self.always + longest;
         let limits = Limits { vram: self.limits.vram.max(vram_least), ..self.limits };
         let host = |plan: &Plan| {
-            let cold = |with| self.cold(plan, with).into_iter().map(|pack| self.packs[pack].room()).sum::<u64>();
-            let (all, lookups) = (cold(|_| true), cold(|need| need == Need::Lookup));
-            let tied = !self.cold(plan, |need| need == Need::Tied).is_empty();
-            let rows = if tied { self.staging_bytes } else { self.staging_bytes.min(lookups) };
-            self.staging_bytes + rows.min(all)
+            let lookups =
+                self.cold(plan, |need| need == Need::Lookup).into_iter().map(|pack| self.packs[pack].room()).sum();
+            let tied = plan.slots > 0 && self.tied;
+            self.staging_bytes + if tied { self.staging_bytes } else { self.staging_bytes.min(lookups) }
         };
         let rings = Self { limits, lengths: self.lengths.clone(), ..*self }.rings();
         TooSmall { vram_least, ram_least: rings.iter().map(host).min().unwrap_or(self.staging_bytes) }

@@ -87,7 +87,7 @@ fn check(packs: &[PackTraffic], limits: Limits, plan: &Plan) -> Result<(), TestC
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn budgets_hold_and_every_pack_can_be_reached(packs in models(), shares in shares()) {

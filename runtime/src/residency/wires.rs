@@ -181,7 +181,9 @@ fn what_is_forecast_is_played() {
         let (worst, sum, cases) = &mut shares[kind];
         (*worst, *sum, *cases) = (worst.min(*share), *sum + share, *cases + 1);
     }
-    for ((worst, sum, cases), kind) in shares.into_iter().zip(["rings of two up", "and rows from disk", "a ring of one"]) {
+    for ((worst, sum, cases), kind) in
+        shares.into_iter().zip(["rings of two up", "and rows from disk", "a ring of one"])
+    {
         println!("{kind:18} {cases:5} cases: {:.3} of the forecast, {worst:.3} at worst", sum / f64::from(cases));
     }
 }
