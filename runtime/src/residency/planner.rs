@@ -138,7 +138,7 @@ impl<'a> Planner<'a> {
         (1..=self.most_slots()).rev().filter_map(ring).collect()
     }
 
-    /// Slots that bridge a hiccup of the host.
+    /// Slots that bridge a hiccup of the host; no fewer than [`Self::cost`] may ask for where packs are long.
     fn most_slots(&self) -> u32 {
         let rate = if self.limits.unified { self.wires.disk } else { self.wires.link };
         let longest = self.lengths.first().copied().unwrap_or(0);
