@@ -8,24 +8,44 @@
 //! | `source.rs` | [`PackSource`]: where the bytes of a pack come from |
 //! | `manager.rs` | [`NomadPackManager`]: the state of every pack; loads and unloads |
 //! | `lease.rs` | [`Lease`]: packs that may not move while the GPU reads them |
+//! | `plan.rs` | [`Plan`]: which pack lives where and how large the rings are; what that is made from |
+//! | `planner.rs` | [`plan`]: chooses them |
+//! | `spread.rs` | some of a row of packs, evenly |
+//! | `forecast.rs` | [`Forecast`]: how fast a plan can be at best |
+//! | `oracle.rs` | [`VitalityOracle`]: when a pack is expected to be needed next |
 //! | `telemetry.rs` | [`Counters`] and [`TierShare`]: what happened, and what is where |
 //! | `error.rs` | [`ResidencyError`] |
 
 mod error;
+mod forecast;
 mod lease;
 mod manager;
+mod oracle;
+mod plan;
+mod planner;
 mod source;
+mod spread;
 mod store;
 mod telemetry;
 mod tier;
 
 pub use error::ResidencyError;
+pub use forecast::{Forecast, Wire, WireLoad, Wires};
 pub use lease::Lease;
 pub use manager::{MAX_BLOCK, NomadPackManager, PACK_ALIGN};
+pub use oracle::{DensePass, VitalityOracle};
+pub use plan::{Limits, Need, PackTraffic, Plan, TooSmall};
+pub use planner::plan;
 pub use source::PackSource;
 pub use store::{BoxError, PackStore};
 pub use telemetry::{Counters, TierShare};
 pub use tier::MemoryTier;
 
 #[cfg(test)]
+mod planner_laws;
+#[cfg(test)]
+mod policies;
+#[cfg(test)]
 mod simulator;
+#[cfg(test)]
+mod wires;
