@@ -13,5 +13,5 @@ use symbiote_tests::fixtures;
 
 /// Opens the archive of a fixture.
 fn open(fixture: &str, options: &OpenOptions) -> SymbioteEngine {
-    SymbioteEngine::open(fixtures::pak(fixture), options, &mut |_, _| {}).unwrap()
+    SymbioteEngine::open(fixtures::pak(fixture), options).unwrap()
 }

@@ -12,7 +12,7 @@ const F16_CACHE: f64 = 5e-3;
 fn open(pak: &std::path::Path, kv_type: KvType, batch: u32) -> SymbioteEngine {
     let gpu = GpuOptions { validation: true, ..GpuOptions::default() };
     let options = OpenOptions { gpu, kv_type, batch: Some(batch), ..OpenOptions::default() };
-    SymbioteEngine::open(pak, &options, &mut |_, _| {}).unwrap()
+    SymbioteEngine::open(pak, &options).unwrap()
 }
 
 /// Logits after every token.

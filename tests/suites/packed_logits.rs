@@ -22,7 +22,7 @@ fn options(codec: Codec) -> ConvertOptions {
 fn logits(pak: &Path, tokens: &[u32], batch: u32) -> Vec<Vec<f32>> {
     let gpu = GpuOptions { validation: true, ..GpuOptions::default() };
     let options = OpenOptions { gpu, batch: Some(batch), ..OpenOptions::default() };
-    let mut engine = SymbioteEngine::open(pak, &options, &mut |_, _| {}).unwrap();
+    let mut engine = SymbioteEngine::open(pak, &options).unwrap();
     let mut rows = Vec::new();
     engine.forward_from(tokens, 0, &mut |_, row| rows.push(row.to_vec())).unwrap();
     assert_eq!(engine.gpu().validation_errors(), 0, "{:#?}", engine.gpu().validation_messages());
@@ -65,7 +65,7 @@ fn an_archive_to_ship_does_not_run() {
     let policy = Policy::new(Target::Ship, Choice::Only(Codec::Zstd)).unwrap();
     let options = ConvertOptions { policy, ..ConvertOptions::default() };
     convert(&fixtures::path("tiny-llama-bf16-tied"), &pak, &options, &()).unwrap();
-    let opened = SymbioteEngine::open(&pak, &OpenOptions::default(), &mut |_, _| {});
+    let opened = SymbioteEngine::open(&pak, &OpenOptions::default());
     let error = opened.err().unwrap().to_string();
     assert!(error.contains("symbiote-pack repack --target run"), "{error}");
 }
@@ -94,6 +94,7 @@ fn a_corrupt_list_of_exceptions_is_refused_at_load() {
     };
     bytes[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
     std::fs::write(&pak, bytes).unwrap();
-    let error = SymbioteEngine::open(&pak, &OpenOptions::default(), &mut |_, _| {}).err().unwrap().to_string();
+    let mut engine = SymbioteEngine::open(&pak, &OpenOptions::default()).unwrap();
+    let error = engine.forward(&[1]).unwrap_err().to_string();
     assert!(error.contains(&name), "{error}");
 }

@@ -12,7 +12,7 @@ const TIE: f64 = 0.02;
 
 fn open() -> SymbioteEngine {
     let options = OpenOptions { context: Some(256), ..OpenOptions::default() };
-    SymbioteEngine::open(fixtures::smollm2(), &options, &mut |_, _| {}).unwrap()
+    SymbioteEngine::open(fixtures::smollm2(), &options).unwrap()
 }
 
 fn peer() -> serde_json::Value {

@@ -143,7 +143,11 @@ pub struct EngineArgs {
     #[arg(long, value_name = "SIZE")]
     pub vram: Option<ByteSize>,
 
-    /// Check every pack against its SHA-256 while loading
+    /// Most bytes of RAM that this process holds, beside what an open device takes [default: what is free]
+    #[arg(long, value_name = "SIZE")]
+    pub ram: Option<ByteSize>,
+
+    /// Check every pack against its SHA-256 when it is first read
     #[arg(long)]
     pub verify: bool,
 
@@ -175,6 +179,7 @@ impl EngineArgs {
                 vram_cap: self.vram.map(|size| size.0),
                 ..GpuOptions::default()
             },
+            ram_cap: self.ram.map(|size| size.0),
             context: self.ctx,
             batch: self.batch,
             kv_type: match self.kv_type {

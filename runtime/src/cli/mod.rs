@@ -67,6 +67,8 @@ fn run(args: Args) -> Result<(), Failure> {
     let prompt = args.prompt()?;
     let interrupt = Interrupt::install();
     let mut engine = open::open(&model, &args.engine, args.quiet || args.json)?;
+    let cancel = interrupt.clone();
+    engine.cancel_on(Box::new(move || cancel.is_set()));
     engine.tokenizer().map_err(|e| open::sentence(&model, &e))?;
     let outcome = match prompt {
         Some(prompt) => answer::run(&mut engine, &model, &prompt, &args, &interrupt),

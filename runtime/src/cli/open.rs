@@ -11,7 +11,7 @@ use symbiote_runtime::residency::ResidencyError;
 use super::args::EngineArgs;
 use super::output::{Failure, note, plain, print};
 
-/// Opens `model`; the bar shows on a terminal only.
+/// Opens `model`; the bar shows on a terminal only, while the first tokens are computed.
 pub fn open(model: &Path, args: &EngineArgs, quiet: bool) -> Result<SymbioteEngine, Failure> {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if quiet {
@@ -19,12 +19,15 @@ pub fn open(model: &Path, args: &EngineArgs, quiet: bool) -> Result<SymbioteEngi
     }
     let style = "loading {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
     bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let engine = SymbioteEngine::open(model, &args.options(), &mut |done, all| {
+    let mut engine = SymbioteEngine::open(model, &args.options()).map_err(|e| sentence(model, &e))?;
+    engine.on_load(Box::new(move |done, all| {
         bar.set_length(all);
         bar.set_position(done);
-    });
-    bar.finish_and_clear();
-    engine.map_err(|e| sentence(model, &e))
+        if done == all {
+            bar.finish_and_clear();
+        }
+    }));
+    Ok(engine)
 }
 
 /// An engine's error with the model's name, where it does not name it itself.

@@ -109,6 +109,19 @@ pub enum EngineError {
         /// The limit is the options' own.
         capped: bool,
     },
+    /// More RAM than there is.
+    #[error(
+        "{} of RAM are needed beside an open device and {} are {}",
+        Mebibytes(*needed), ByteSize(*available), if *capped { "allowed: raise --ram" } else { "free: close what uses the rest" }
+    )]
+    Ram {
+        /// The least that will do, in bytes.
+        needed: u64,
+        /// Bytes that may be used.
+        available: u64,
+        /// The limit is the options' own.
+        capped: bool,
+    },
     /// More tokens than are left of the context.
     #[error(
         "{tokens} tokens do not fit into the context of {context}{}: shorten the prompt or raise --ctx",

@@ -1,18 +1,16 @@
 //! The forward pass, as one page: it records the commands that turn token ids into logits.
 
-use std::cell::RefCell;
-use std::sync::Arc;
-
-use bytemuck::{Pod, bytes_of};
+use bytemuck::bytes_of;
 use symbiote_shaders::{
-    AttentionArgs, AttentionMergeArgs, EmbedArgs, MatmulArgs, RmsNormArgs, RopeArgs, SplitArgs, SwigluArgs,
+    AttentionArgs, AttentionMergeArgs, EmbedArgs, MatmulArgs, PartArgs, RmsNormArgs, RopeArgs, SplitArgs, SwigluArgs,
 };
 
+use super::EngineError;
 use super::kernels::{Kernels, WIDE};
+use super::stages::Stages;
 use super::state::{Activations, KvCache, stride};
 use super::weights::{Form, Operation, Vector, Weights};
-use super::{EngineError, Profile};
-use crate::gpu::{Buffer, Pipeline, Recorder};
+use crate::gpu::Buffer;
 use symbiote_format::ModelConfig;
 
 /// What one pass reads and writes.
@@ -21,8 +19,6 @@ pub struct Pass<'a> {
     pub config: &'a ModelConfig,
     /// Where its weights are.
     pub weights: &'a Weights,
-    /// Device address of the pack table.
-    pub packs: u64,
     /// The kernels.
     pub kernels: &'a Kernels,
     /// Activations.
@@ -33,8 +29,8 @@ pub struct Pass<'a> {
     pub position: u32,
     /// Tokens of this pass.
     pub tokens: u32,
-    /// Times the dispatches, if that is wanted.
-    pub profile: Option<&'a RefCell<Profile>>,
+    /// Ids of those tokens.
+    pub ids: &'a [u32],
 }
 
 /// Whether a product replaces y or is added to it.
@@ -46,71 +42,67 @@ enum Into {
 
 impl Pass<'_> {
     /// Everything up to the last layer: token ids in, residual stream `x [tokens][hidden]` out.
-    pub fn layers(&self, r: &mut Recorder) -> Result<(), EngineError> {
+    pub fn layers(&self, s: &mut Stages<'_>) -> Result<(), EngineError> {
         let (w, a) = (self.weights, self.act);
-        self.embed(r)?;
+        self.embed(s)?;
         for (l, layer) in w.layers.iter().enumerate() {
-            self.rmsnorm(r, &layer.attention_norm, &a.x, 0, self.tokens)?; //         normed [tokens][hidden]
-            self.matmul(r, &layer.qkv, &a.normed, &a.qkv, self.tokens, Into::Replace)?; // qkv [tokens][q + k + v rows]
-            self.rope(r, l)?; //                                                      q turned; k, v in the cache
-            self.attention(r, l)?; //                                                 attended [tokens][q rows]
-            self.matmul(r, &layer.output, &a.attended, &a.x, self.tokens, Into::Add)?;
-            self.rmsnorm(r, &layer.ffn_norm, &a.x, 0, self.tokens)?;
-            self.matmul(r, &layer.gate_up, &a.normed, &a.gate_up, self.tokens, Into::Replace)?; // [tokens][2 ffn]
-            self.swiglu(r)?; //                                                       hidden [tokens][ffn]
-            self.matmul(r, &layer.down, &a.hidden, &a.x, self.tokens, Into::Add)?;
+            self.rmsnorm(s, &layer.attention_norm, &a.x, 0, self.tokens)?; //         normed [tokens][hidden]
+            self.matmul(s, &layer.qkv, &a.normed, &a.qkv, self.tokens, Into::Replace)?; // qkv [tokens][q + k + v rows]
+            self.rope(s, l)?; //                                                      q turned; k, v in the cache
+            self.attention(s, l)?; //                                                 attended [tokens][q rows]
+            self.matmul(s, &layer.output, &a.attended, &a.x, self.tokens, Into::Add)?;
+            self.rmsnorm(s, &layer.ffn_norm, &a.x, 0, self.tokens)?;
+            self.matmul(s, &layer.gate_up, &a.normed, &a.gate_up, self.tokens, Into::Replace)?; // [tokens][2 ffn]
+            self.swiglu(s)?; //                                                       hidden [tokens][ffn]
+            self.matmul(s, &layer.down, &a.hidden, &a.x, self.tokens, Into::Add)?;
         }
         Ok(())
     }
 
     /// The head over tokens `first..first + count` of the pass: `logits [count][vocabulary]`, copied for the host.
-    pub fn head(&self, r: &mut Recorder, first: u32, count: u32) -> Result<(), EngineError> {
+    pub fn head(&self, s: &mut Stages<'_>, first: u32, count: u32) -> Result<(), EngineError> {
         let (w, a) = (self.weights, self.act);
-        self.rmsnorm(r, &w.output_norm, &a.x, first, count)?;
-        self.matmul(r, &w.head, &a.normed, &a.logits, count, Into::Replace)?;
+        self.rmsnorm(s, &w.output_norm, &a.x, first, count)?;
+        self.matmul(s, &w.head, &a.normed, &a.logits, count, Into::Replace)?;
         let bytes = u64::from(count) * u64::from(stride(self.config.vocab_size)) * 4;
-        r.copy(&a.logits, 0, &a.readback, 0, bytes);
+        s.recorder().copy(&a.logits, 0, &a.readback, 0, bytes);
         Ok(())
     }
 
-    /// A dispatch whose results the next one reads.
-    fn dispatch<T: Pod>(
-        &self,
-        r: &mut Recorder,
-        kernel: &Arc<Pipeline>,
-        args: &T,
-        groups: [u32; 3],
-    ) -> Result<(), EngineError> {
-        r.dispatch(kernel, bytes_of(args), groups).barrier();
-        if let Some(profile) = self.profile {
-            profile.borrow_mut().mark(r, kernel.name());
-        }
-        Ok(())
-    }
-
-    fn embed(&self, r: &mut Recorder) -> Result<(), EngineError> {
+    /// Looks up the rows of the tokens, in the packs that have them.
+    fn embed(&self, s: &mut Stages<'_>) -> Result<(), EngineError> {
         for e in &self.weights.embedding.products {
-            let args = EmbedArgs {
-                packs: self.packs,
+            let kernel = self.kernels.embed(e.form)?;
+            let mut args = EmbedArgs {
+                packs: s.tables()[1],
                 parts: e.table,
                 tokens: self.act.tokens.address(),
                 x: self.act.x.address(),
-                part_count: count(&e.parts),
+                part_count: 1,
                 columns: e.columns,
                 x_stride: stride(e.columns),
                 pad: 0,
             };
-            self.dispatch(r, &self.kernels.embed(e.form)?, &args, [self.tokens, 1, 1])?;
+            for part in &e.parts {
+                if self.ids.iter().any(|id| (part.first_tile..part.first_tile + part.rows).contains(id)) {
+                    s.look_up(part.pack as usize)?;
+                    s.recorder().dispatch(&kernel, bytes_of(&args), [self.tokens, 1, 1]);
+                }
+                args.parts += size_of::<PartArgs>() as u64;
+            }
         }
+        s.recorder().barrier();
+        s.mark("embed");
         Ok(())
     }
 
     /// `normed[i] = norm(x[first + i]) * w`.
-    fn rmsnorm(&self, r: &mut Recorder, w: &Vector, x: &Buffer, first: u32, tokens: u32) -> Result<(), EngineError> {
+    fn rmsnorm(&self, s: &mut Stages<'_>, w: &Vector, x: &Buffer, first: u32, tokens: u32) -> Result<(), EngineError> {
+        s.need(&[w.pack as usize])?;
         let columns = self.config.hidden_size;
         let row = stride(columns);
         let args = RmsNormArgs {
-            packs: self.packs,
+            packs: s.tables()[0],
             x: x.address() + u64::from(first) * u64::from(row) * 4,
             y: self.act.normed.address(),
             pack: w.pack,
@@ -120,47 +112,55 @@ impl Pass<'_> {
             y_stride: row,
             eps: self.config.norm_eps,
         };
-        self.dispatch(r, &self.kernels.rmsnorm(w.dtype)?, &args, [tokens, 1, 1])
+        s.dispatch(&self.kernels.rmsnorm(w.dtype)?, bytes_of(&args), [tokens, 1, 1]);
+        Ok(())
     }
 
     fn matmul(
         &self,
-        r: &mut Recorder,
+        s: &mut Stages<'_>,
         operation: &Operation,
         x: &Buffer,
         y: &Buffer,
         tokens: u32,
         into: Into,
     ) -> Result<(), EngineError> {
-        self.split(r, operation, x, tokens)?;
-        for product in &operation.products {
-            let args = MatmulArgs {
-                packs: self.packs,
-                parts: product.table,
-                x: x.address(),
-                y: y.address(),
-                part_count: count(&product.parts),
-                columns: product.columns,
-                tokens,
-                x_stride: stride(product.columns),
-                y_stride: stride(operation.rows),
-                add: u32::from(into == Into::Add),
-                halves: self.act.halves.address(),
-            };
-            let multiply = self.kernels.product(product.form, tokens, product.tiles, product.columns)?;
-            // products of one operation write different rows, so only the last is followed by a barrier
-            r.dispatch(&multiply.kernel, bytes_of(&args), multiply.groups);
+        self.split(s, operation, x, tokens)?;
+        for packs in s.groups(&operation.packs) {
+            s.need(&packs)?;
+            for product in &operation.products {
+                let args = MatmulArgs {
+                    packs: s.tables()[0],
+                    parts: product.table,
+                    x: x.address(),
+                    y: y.address(),
+                    part_count: count(&product.parts),
+                    columns: product.columns,
+                    tokens,
+                    x_stride: stride(product.columns),
+                    y_stride: stride(operation.rows),
+                    add: u32::from(into == Into::Add),
+                    halves: self.act.halves.address(),
+                };
+                let multiply = self.kernels.product(product.form, tokens, product.tiles, product.columns)?;
+                let [x, y, z] = multiply.groups;
+                let a_tile = x / product.tiles;
+                // products of one operation write different rows, so only the last is followed by a barrier
+                for tiles in product.tiles_in(&packs) {
+                    let groups = [(tiles.end - tiles.start) * a_tile, y, z];
+                    s.recorder().dispatch_from(&multiply.kernel, bytes_of(&args), tiles.start * a_tile, groups);
+                }
+            }
         }
-        r.barrier();
-        if let (Some(profile), Some(product)) = (self.profile, operation.products.last()) {
-            let rows = operation.rows;
-            profile.borrow_mut().mark(r, &format!("product {} {rows}x{}", product.form, product.columns));
+        s.recorder().barrier();
+        if let Some(product) = operation.products.last() {
+            s.mark(&format!("product {} {}x{}", product.form, operation.rows, product.columns));
         }
         Ok(())
     }
 
     /// Makes of x what the products of `operation` read where they run on cooperative matrices.
-    fn split(&self, r: &mut Recorder, operation: &Operation, x: &Buffer, tokens: u32) -> Result<(), EngineError> {
+    fn split(&self, s: &mut Stages<'_>, operation: &Operation, x: &Buffer, tokens: u32) -> Result<(), EngineError> {
         let packed = operation.products.iter().find(|p| matches!(p.form, Form::Packed { .. }));
         let Some(product) = packed.filter(|_| tokens > 1 && self.kernels.matrices()) else { return Ok(()) };
         let args = SplitArgs {
@@ -171,10 +171,11 @@ impl Pass<'_> {
             x_stride: stride(product.columns),
             pad: 0,
         };
-        self.dispatch(r, &self.kernels.split()?, &args, [WIDE, tokens.div_ceil(WIDE), 1])
+        s.dispatch(&self.kernels.split()?, bytes_of(&args), [WIDE, tokens.div_ceil(WIDE), 1]);
+        Ok(())
     }
 
-    fn rope(&self, r: &mut Recorder, layer: usize) -> Result<(), EngineError> {
+    fn rope(&self, s: &mut Stages<'_>, layer: usize) -> Result<(), EngineError> {
         let c = self.config;
         let (k, v) = self.kv.addresses(layer);
         let rows = c.query_rows() + 2 * c.kv_rows();
@@ -193,10 +194,11 @@ impl Pass<'_> {
             pad: 0,
         };
         let groups = [(rows / 2).div_ceil(self.kernels.local()), self.tokens, 1];
-        self.dispatch(r, &self.kernels.rope(c, self.kv.kv_type)?, &args, groups)
+        s.dispatch(&self.kernels.rope(c, self.kv.kv_type)?, bytes_of(&args), groups);
+        Ok(())
     }
 
-    fn attention(&self, r: &mut Recorder, layer: usize) -> Result<(), EngineError> {
+    fn attention(&self, s: &mut Stages<'_>, layer: usize) -> Result<(), EngineError> {
         let c = self.config;
         let (k, v) = self.kv.addresses(layer);
         let keys = self.position + self.tokens;
@@ -224,7 +226,7 @@ impl Pass<'_> {
         let pairs = self.tokens * group;
         let queries = self.kernels.attention_queries(pairs, group);
         let kernel = self.kernels.attention(c, self.kv.kv_type, queries, split.is_some())?;
-        self.dispatch(r, &kernel, &args, [c.kv_head_count, pairs.div_ceil(queries), splits])?;
+        s.dispatch(&kernel, bytes_of(&args), [c.kv_head_count, pairs.div_ceil(queries), splits]);
         if split.is_some() {
             let args = AttentionMergeArgs {
                 partial: a.partial.address(),
@@ -236,12 +238,12 @@ impl Pass<'_> {
                 y_stride,
                 pad: 0,
             };
-            self.dispatch(r, &self.kernels.attention_merge()?, &args, [c.head_count, self.tokens, 1])?;
+            s.dispatch(&self.kernels.attention_merge()?, bytes_of(&args), [c.head_count, self.tokens, 1]);
         }
         Ok(())
     }
 
-    fn swiglu(&self, r: &mut Recorder) -> Result<(), EngineError> {
+    fn swiglu(&self, s: &mut Stages<'_>) -> Result<(), EngineError> {
         let width = self.config.ffn_size;
         let args = SwigluArgs {
             x: self.act.gate_up.address(),
@@ -251,7 +253,8 @@ impl Pass<'_> {
             y_stride: stride(width),
             pad: 0,
         };
-        self.dispatch(r, &self.kernels.swiglu()?, &args, [width.div_ceil(self.kernels.local()), self.tokens, 1])
+        s.dispatch(&self.kernels.swiglu()?, bytes_of(&args), [width.div_ceil(self.kernels.local()), self.tokens, 1]);
+        Ok(())
     }
 }
 

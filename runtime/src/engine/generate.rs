@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::{EngineError, GenerateOptions, Sampler, SymbioteEngine};
+use crate::residency::ResidencyError;
 use crate::text::{EncodeOptions, StreamDecoder};
 
 /// Why an answer ended.
@@ -77,11 +78,14 @@ impl SymbioteEngine {
         let mut logits = Vec::new();
         let mut cancelled = false;
         for chunk in prompt[shared..].chunks(self.batch()) {
-            cancelled = !logits.is_empty() && on_text("").is_break();
+            cancelled |= !logits.is_empty() && on_text("").is_break();
             if cancelled {
                 break;
             }
-            logits = self.forward(chunk)?;
+            match self.forward(chunk) {
+                Err(EngineError::Residency(ResidencyError::Cancelled)) => cancelled = true,
+                done => logits = done?,
+            }
         }
         let prompt_time = start.elapsed();
         let prompt_tokens = self.sequence().len() - shared;
@@ -116,7 +120,10 @@ impl SymbioteEngine {
                 break Stop::ContextFull;
             }
             self.reload_shaders();
-            logits = self.forward(&[token])?;
+            logits = match self.forward(&[token]) {
+                Err(EngineError::Residency(ResidencyError::Cancelled)) => break Stop::Cancelled,
+                done => done?,
+            };
             passes += 1;
         };
         let rest = decoder.finish();

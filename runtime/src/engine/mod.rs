@@ -8,7 +8,9 @@
 //! | `forward.rs` | the forward pass, as one page |
 //! | `weights.rs` | which rows of which packs an operation reads |
 //! | `pack_table.rs` | the tables through which kernels reach them |
-//! | `pack_blocks.rs` | packs in device memory |
+//! | `pack_blocks.rs`, `pack_file.rs` | packs in memory that the device reaches; packs in the file |
+//! | `stages.rs` | commands, submitted as the packs that they read come |
+//! | `memory_plan.rs` | budgets, and the plan of the packs |
 //! | `state.rs` | activations, KV cache |
 //! | `need.rs` | the device memory that all this will take |
 //! | `kernels.rs` | which kernel variant on this device |
@@ -23,25 +25,29 @@ mod forward;
 mod generate;
 mod kernels;
 mod matrix_layout;
+mod memory_plan;
 mod need;
 mod options;
 mod pack_blocks;
+mod pack_file;
 mod pack_table;
 mod perplexity;
 mod profile;
 mod rope;
 mod sampler;
 mod shader_source;
+mod stages;
 mod state;
 mod symbiote_engine;
 mod weights;
 
 pub use error::EngineError;
 pub use generate::{Generation, Stop};
+pub use memory_plan::{MemoryPlan, USUAL_WIRES};
 pub use need::Need;
 pub use options::{DEFAULT_BATCH, DEFAULT_CONTEXT, GenerateOptions, KvType, OpenOptions};
 pub use perplexity::Perplexity;
 pub use profile::{KernelTime, Profile};
 pub use rope::Rope;
 pub use sampler::{Sampler, Sampling};
-pub use symbiote_engine::{LoadProgress, SymbioteEngine};
+pub use symbiote_engine::{LoadProgress, Packs, SymbioteEngine};

@@ -10,6 +10,8 @@ use crate::gpu::GpuOptions;
 pub struct OpenOptions {
     /// Device, validation and the cap on device memory.
     pub gpu: GpuOptions,
+    /// The most bytes of RAM that the process may hold beside what an open device takes; what the machine has free if absent.
+    pub ram_cap: Option<u64>,
     /// Most tokens of a sequence; the model's own context up to [`DEFAULT_CONTEXT`] if absent.
     pub context: Option<u32>,
     /// Most tokens of one pass; a longer prompt takes several.

@@ -1,31 +1,83 @@
-//! Packs in device memory: the effect side of [`NomadPackManager`](crate::residency::NomadPackManager).
+//! Packs in memory that the device reaches: the effect side of [`NomadPackManager`](crate::residency::NomadPackManager).
 
-use crate::gpu::{Buffer, Gpu, Memory};
-use crate::residency::{BoxError, PackStore};
+use std::time::Duration;
 
-/// Blocks of device memory that packs lie in.
+use crate::gpu::{Buffer, Gpu, Memory, QueueKind};
+use crate::memory::Range;
+use crate::pak::ReadTarget;
+use crate::residency::{BoxError, Location, MemoryTier, PackStore, Passed};
+
+/// Blocks of device memory and of pinned memory that packs lie in.
 pub struct PackBlocks {
     gpu: Gpu,
-    blocks: Vec<Buffer>,
+    vram: Vec<Buffer>,
+    ram: Vec<Buffer>,
 }
 
 impl PackBlocks {
     /// No blocks yet.
     pub fn new(gpu: Gpu) -> Self {
-        Self { gpu, blocks: Vec::new() }
+        Self { gpu, vram: Vec::new(), ram: Vec::new() }
+    }
+
+    fn block(&self, at: Location) -> &Buffer {
+        let blocks = if at.tier == MemoryTier::RamWarm { &self.ram } else { &self.vram };
+        &blocks[at.range.block]
     }
 }
 
 impl PackStore for PackBlocks {
-    fn create_block(&mut self, len: u64) -> Result<u64, BoxError> {
-        let block = self.gpu.buffer(&format!("packs {}", self.blocks.len()), len, Memory::Device)?;
+    type Target = ReadTarget;
+
+    fn create_block(&mut self, tier: MemoryTier, len: u64) -> Result<u64, BoxError> {
+        let (blocks, name, memory) = match tier {
+            MemoryTier::RamWarm => (&mut self.ram, "warm packs", Memory::Host),
+            _ => (&mut self.vram, "packs", Memory::Device),
+        };
+        let block = self.gpu.buffer(&format!("{name} {}", blocks.len()), len, memory)?;
         let address = block.address();
-        self.blocks.push(block);
+        blocks.push(block);
         Ok(address)
     }
 
-    fn write(&mut self, block: usize, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
-        self.gpu.upload(&self.blocks[block], offset, bytes)?;
+    fn target(&self, at: Location) -> Result<ReadTarget, BoxError> {
+        Ok(self.block(at).read_target(at.range.offset, at.range.len)?)
+    }
+
+    fn bytes(&self, at: Location) -> Result<&[u8], BoxError> {
+        let Range { offset, len, .. } = at.range;
+        let bytes = self.block(at).bytes()?;
+        Ok(&bytes[usize::try_from(offset)?..][..usize::try_from(len)?])
+    }
+
+    fn copy(&mut self, from: Location, to: Location, after: u64) -> Result<u64, BoxError> {
+        let (source, target) = (self.block(from), self.block(to));
+        let mut recorder = self.gpu.transfer_recorder("pack")?;
+        let len = from.range.len;
+        let apart = from.tier != to.tier || from.range.block != to.range.block;
+        let distance = from.range.offset.abs_diff(to.range.offset);
+        // ranges that overlap are copied in pieces that do not
+        let piece = if apart { len } else { len.min(distance) };
+        let mut at = 0;
+        while at < len {
+            let n = piece.min(len - at);
+            recorder.copy(source, from.range.offset + at, target, to.range.offset + at, n);
+            at += n;
+            if at < len {
+                recorder.barrier();
+            }
+        }
+        let ticket = self.gpu.submit_after(&recorder.finish()?, &[self.gpu.ticket(QueueKind::Compute, after)])?;
+        Ok(ticket.value())
+    }
+
+    fn passed(&self) -> Result<Passed, BoxError> {
+        Ok(Passed { compute: self.gpu.passed(QueueKind::Compute)?, copies: self.gpu.passed(QueueKind::Transfer)? })
+    }
+
+    fn wait(&self, until: Passed, timeout: Duration) -> Result<(), BoxError> {
+        self.gpu.wait_for(self.gpu.ticket(QueueKind::Compute, until.compute), timeout)?;
+        self.gpu.wait_for(self.gpu.ticket(QueueKind::Transfer, until.copies), timeout)?;
         Ok(())
     }
 }

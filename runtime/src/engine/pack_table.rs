@@ -1,17 +1,20 @@
 //! The two tables through which kernels reach weights: pack to address, and the parts of every operation.
 
+use std::ops::Range;
+
 use symbiote_shaders::PartArgs;
 
 use super::EngineError;
 use super::weights::{Operation, Product, Weights};
-use crate::gpu::{Buffer, Gpu, Memory};
+use crate::gpu::{Buffer, Gpu, Memory, Recorder, UPDATE_BYTES};
 use crate::residency::Lease;
 
-/// Pack number to device address: `[packs]` u64, written by the host between passes.
+/// Pack number to device address: `[packs]` u64, brought up to date by the commands that need it.
 pub struct PackTable {
     buffer: Buffer,
     addresses: Vec<u64>,
-    changed: bool,
+    /// Entries that the device's copy has otherwise.
+    changed: Option<Range<usize>>,
 }
 
 impl PackTable {
@@ -23,24 +26,28 @@ impl PackTable {
     /// A table of `packs` packs that lie nowhere yet.
     pub fn new(gpu: &Gpu, packs: usize) -> Result<Self, EngineError> {
         let buffer = gpu.buffer("pack table", Self::bytes(packs), Memory::Device)?;
-        Ok(Self { buffer, addresses: vec![0; packs], changed: false })
+        Ok(Self { buffer, addresses: vec![0; packs], changed: None })
     }
 
     /// Takes over the addresses that `lease` gives.
     pub fn set(&mut self, lease: &Lease) {
-        for pack in lease.packs() {
-            let address = lease.address(pack).unwrap_or(0); // a lease covers the packs that it lists
-            self.changed |= self.addresses[pack] != address;
-            self.addresses[pack] = address;
+        for (pack, address) in lease.packs() {
+            if std::mem::replace(&mut self.addresses[pack], address) != address {
+                let changed = self.changed.take().unwrap_or(pack..pack);
+                self.changed = Some(changed.start.min(pack)..changed.end.max(pack + 1));
+            }
         }
     }
 
-    /// Brings the device's copy up to date. No pass may be under way.
-    pub fn flush(&mut self, gpu: &Gpu) -> Result<(), EngineError> {
-        if std::mem::take(&mut self.changed) {
-            gpu.upload(&self.buffer, 0, bytemuck::cast_slice(&self.addresses))?;
+    /// Brings the device's copy up to date for what is recorded next.
+    pub fn flush(&mut self, r: &mut Recorder) {
+        let Some(changed) = self.changed.take() else { return };
+        let start = changed.start;
+        let pieces = self.addresses[changed].chunks(UPDATE_BYTES / size_of::<u64>());
+        for (at, piece) in (start..).step_by(UPDATE_BYTES / size_of::<u64>()).zip(pieces) {
+            // what is recorded before may still read
+            r.barrier().update(&self.buffer, (at * size_of::<u64>()) as u64, bytemuck::cast_slice(piece)).barrier();
         }
-        Ok(())
     }
 
     /// Where kernels find it.

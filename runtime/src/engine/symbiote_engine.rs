@@ -8,33 +8,41 @@ use std::sync::Arc;
 use super::forward::Pass;
 use super::kernels::Kernels;
 use super::matrix_layout;
+use super::memory_plan::MemoryPlan;
 use super::need::Need;
 use super::pack_blocks::PackBlocks;
+use super::pack_file::{PackFile, PackJudge};
 use super::pack_table::{PackTable, PartTables};
 use super::shader_source::BuiltIn;
+use super::stages::Stages;
 use super::state::{Activations, KvCache, LOGIT_ROWS, stride};
-use super::weights::{Operation, Weights};
+use super::weights::Weights;
 use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, KernelTime, OpenOptions, Profile, Rope};
-use crate::gpu::{DeviceInfo, Gpu, QueueKind, Recorder, ReloadReport, ShaderCache, Ticket};
-use crate::memory::Budget;
-use crate::pak::PakFile;
-use crate::residency::{Lease, NomadPackManager};
+use crate::gpu::{DeviceInfo, Gpu, ReloadReport, ShaderCache};
+use crate::memory::resident_bytes;
+use crate::pak::{AsyncPrefetcher, PakFile, PrefetchOptions};
+use crate::residency::{Cancel, NomadPackManager};
 use crate::text::Tokenizer;
 use symbiote_format::ModelConfig;
 
 /// Hears of bytes as they are loaded: (so far, in all).
-pub type LoadProgress<'a> = &'a mut dyn FnMut(u64, u64);
+pub type LoadProgress = Box<dyn FnMut(u64, u64) + Send>;
+
+/// Packs in the device's memory, in pinned memory and in the archive's file.
+pub type Packs = NomadPackManager<PackBlocks, PackFile>;
 
 /// A model on a device, with one sequence of tokens behind it.
 pub struct SymbioteEngine {
-    pak: PakFile,
+    pak: Arc<PakFile>,
     config: ModelConfig,
     tokenizer: Option<Arc<Tokenizer>>,
     gpu: Gpu,
     kernels: Kernels,
     weights: Weights,
-    packs: NomadPackManager<PackBlocks>,
-    pack_table: PackTable,
+    memory: MemoryPlan,
+    packs: Packs,
+    /// Where products find packs, and where the embedding does.
+    tables: [PackTable; 2],
     /// Reached by address only; it lives as long as the engine.
     _part_tables: PartTables,
     act: Activations,
@@ -42,18 +50,16 @@ pub struct SymbioteEngine {
     rope: Rope,
     batch: u32,
     profile: Option<RefCell<Profile>>,
+    /// Until everything that stays has been read.
+    progress: Option<LoadProgress>,
     /// Tokens whose keys and values are in the cache.
     sequence: Vec<u32>,
 }
 
 impl SymbioteEngine {
-    /// Opens an archive on a device and loads it.
-    pub fn open(
-        path: impl AsRef<Path>,
-        options: &OpenOptions,
-        progress: LoadProgress<'_>,
-    ) -> Result<Self, EngineError> {
-        let pak = PakFile::open(path)?;
+    /// Opens an archive on a device and finds a place for all of it. Weights are read as the first tokens need them.
+    pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self, EngineError> {
+        let pak = Arc::new(PakFile::open(path)?);
         let config = pak.config().clone();
         check(pak.archive().index().architecture.as_str(), &config)?;
         let context = options.context.unwrap_or(config.context_length.min(DEFAULT_CONTEXT));
@@ -61,10 +67,11 @@ impl SymbioteEngine {
             return Err(EngineError::Context { asked: context, least: 1, most: config.context_length });
         }
         let batch = options.batch.unwrap_or(DEFAULT_BATCH).clamp(1, context);
-        let archived = pak.archive().index().tokenizer.as_ref();
-        let tokenizer = archived.map(|t| Tokenizer::from_archive(t, config.vocab_size)).transpose()?.map(Arc::new);
 
         let gpu = Gpu::open(&options.gpu)?;
+        let open_device = resident_bytes();
+        let archived = pak.archive().index().tokenizer.as_ref();
+        let tokenizer = archived.map(|t| Tokenizer::from_archive(t, config.vocab_size)).transpose()?.map(Arc::new);
         let cache = ShaderCache::new(&gpu, BuiltIn, options.shader_dir.clone())?;
         let matrices = matrix_layout::as_expected(&gpu, &cache)?;
         let kernels = Kernels::new(cache, gpu.info(), matrices);
@@ -74,25 +81,21 @@ impl SymbioteEngine {
         let sizes = Activations::sizes(&config, batch, splits, matrices && weights.packed());
         let layers = (0..config.layer_count).map(|_| KvCache::layer_bytes(&config, context, options.kv_type));
         let need = Need::new(&gpu, pak.archive().index(), &mut weights, &sizes, layers);
-        need.check(&gpu, context, options.gpu.vram_cap.is_some())?;
+        let held = resident_bytes().saturating_sub(open_device);
+        let traffic = weights.traffic(pak.archive().index());
+        let memory = MemoryPlan::new(&gpu, traffic, need, context, held, options)?;
         let act = Activations::new(&gpu, sizes)?;
         let kv = KvCache::new(&gpu, &config, context, options.kv_type)?;
         let part_tables = PartTables::new(&gpu, &mut weights)?;
-        let archive = pak.archive();
-        let pack_table = PackTable::new(&gpu, archive.index().packs.len())?;
+        let count = memory.traffic.len();
+        let tables = [PackTable::new(&gpu, count)?, PackTable::new(&gpu, count)?];
 
-        let lengths: Vec<u64> = archive.index().packs.iter().map(|p| p.len.to_native()).collect();
-        let all = lengths.iter().sum();
-        let budget = Budget::new(gpu.memory_available());
-        let largest = gpu.info().max_buffer_bytes;
-        let mut packs = NomadPackManager::new(lengths, PackBlocks::new(gpu.clone()), budget).with_max_block(largest);
-        let mut loaded = 0;
-        packs.load_all(archive, options.verify, &mut |bytes| {
-            loaded += bytes;
-            progress(loaded, all);
-        })?;
+        let reader = PackFile::new(&pak, AsyncPrefetcher::open(&pak, PrefetchOptions::default())?);
+        let effects = (PackBlocks::new(gpu.clone()), reader, Box::new(PackJudge(Arc::clone(&pak))) as Box<_>);
+        let lengths = memory.traffic.iter().map(|p| p.len).collect();
+        let residence = memory.residence(options.verify);
+        let packs = NomadPackManager::new(lengths, residence, effects, memory.budgets(), gpu.info().max_buffer_bytes)?;
         let profile = options.profile.then(|| Profile::new(&gpu).map(RefCell::new)).transpose()?;
-        let sequence = Vec::new();
         Ok(Self {
             pak,
             config,
@@ -100,16 +103,28 @@ impl SymbioteEngine {
             gpu,
             kernels,
             weights,
+            memory,
             packs,
-            pack_table,
+            tables,
             _part_tables: part_tables,
             act,
             kv,
             rope,
             batch,
             profile,
-            sequence,
+            progress: None,
+            sequence: Vec::new(),
         })
+    }
+
+    /// Tells `progress` of the bytes that stay in memory, as they are read.
+    pub fn on_load(&mut self, progress: LoadProgress) {
+        self.progress = Some(progress);
+    }
+
+    /// A pass that waits for weights ends with an error when `cancel` says so.
+    pub fn cancel_on(&mut self, cancel: Cancel) {
+        self.packs.cancel_on(cancel);
     }
 
     /// Appends `tokens` to the sequence and returns the logits after the last of them, `[vocabulary]`.
@@ -156,18 +171,26 @@ impl SymbioteEngine {
         self.act.tokens.write(0, bytemuck::cast_slice(tokens))?;
         self.act.turns.write(0, bytemuck::cast_slice(&turns))?;
 
-        let leases = self.lease_all()?;
+        let mut uses = self.weights.layer_packs();
+        let heads = wanted.len().div_ceil(LOGIT_ROWS as usize);
+        uses.extend(std::iter::repeat_n(self.weights.head_packs(), heads).flatten());
+        // what follows, as a rule, is a token
+        uses.extend(self.weights.layer_packs());
+        uses.extend(self.weights.head_packs());
+        self.packs.announce(&uses)?;
+
         let outcome = self.run(tokens, position, wanted, each);
-        let passed = self.gpu.latest(QueueKind::Compute).value();
-        leases.into_iter().for_each(|lease| self.packs.release(lease, passed));
+        if outcome.is_err() {
+            self.packs.forget();
+        }
         outcome?;
-        self.packs.completed(passed);
+        self.progress = None;
         self.sequence.extend_from_slice(tokens);
         Ok(())
     }
 
     fn run(
-        &self,
+        &mut self,
         tokens: &[u32],
         position: u32,
         wanted: std::ops::Range<usize>,
@@ -176,26 +199,27 @@ impl SymbioteEngine {
         let pass = Pass {
             config: &self.config,
             weights: &self.weights,
-            packs: self.pack_table.address(),
             kernels: &self.kernels,
             act: &self.act,
             kv: &self.kv,
             position,
             tokens: to_u32(tokens.len()),
-            profile: self.profile.as_ref(),
+            ids: tokens,
         };
-        // The first rows of logits go with the layers, so that a decoded token is one submission.
-        let mut recorder = self.recorder("pass")?;
-        pass.layers(&mut recorder)?;
+        let [table, lookups] = &mut self.tables;
+        let profile = self.profile.as_ref();
+        let mut stages = Stages::new(&self.gpu, &mut self.packs, [table, lookups], profile, "pass")?;
+        stages.tell(self.progress.as_mut(), self.memory.staying_bytes());
+        // The first rows of logits go with the layers, so that a decoded token is one submission where all weights are there.
+        pass.layers(&mut stages)?;
         let mut rows = wanted;
         loop {
             let count = rows.len().min(LOGIT_ROWS as usize);
             if count > 0 {
-                pass.head(&mut recorder, to_u32(rows.start), to_u32(count))?;
+                pass.head(&mut stages, to_u32(rows.start), to_u32(count))?;
             }
-            let ticket = self.submit(recorder)?;
-            self.gpu.wait(ticket)?;
-            self.profile.as_ref().map_or(Ok(()), |p| p.borrow_mut().collect())?;
+            let ticket = stages.submit()?;
+            stages.wait(ticket)?;
             let width = self.config.vocab_size as usize;
             let row_bytes = stride(self.config.vocab_size) as usize * 4;
             for (i, row) in rows.clone().take(count).zip(self.act.readback.bytes()?.chunks_exact(row_bytes)) {
@@ -205,42 +229,7 @@ impl SymbioteEngine {
             if rows.is_empty() {
                 return Ok(());
             }
-            recorder = self.recorder("head")?;
         }
-    }
-
-    /// Leases every pack, an operation at a time, and tells the kernels where they are.
-    fn lease_all(&mut self) -> Result<Vec<Lease>, EngineError> {
-        let w = &self.weights;
-        let mut leases = Vec::new();
-        let mut lease = |packs: &[usize]| -> Result<(), EngineError> {
-            let lease = self.packs.lease(packs)?;
-            self.pack_table.set(&lease);
-            leases.push(lease);
-            Ok(())
-        };
-        lease(&w.embedding.packs)?;
-        for layer in &w.layers {
-            lease(&[layer.attention_norm.pack as usize, layer.ffn_norm.pack as usize])?;
-            let operations: [&Operation; 4] = [&layer.qkv, &layer.output, &layer.gate_up, &layer.down];
-            operations.into_iter().try_for_each(|o| lease(&o.packs))?;
-        }
-        lease(&[w.output_norm.pack as usize])?;
-        lease(&w.head.packs)?;
-        self.pack_table.flush(&self.gpu)?;
-        Ok(leases)
-    }
-
-    fn recorder(&self, name: &str) -> Result<Recorder, EngineError> {
-        let mut recorder = self.gpu.recorder(name)?;
-        if let Some(profile) = &self.profile {
-            profile.borrow_mut().start(&mut recorder);
-        }
-        Ok(recorder)
-    }
-
-    fn submit(&self, recorder: Recorder) -> Result<Ticket, EngineError> {
-        Ok(self.gpu.submit(&recorder.finish()?)?)
     }
 
     fn check_tokens(&self, tokens: &[u32]) -> Result<(), EngineError> {
@@ -310,8 +299,13 @@ impl SymbioteEngine {
     }
 
     /// Who is where.
-    pub fn packs(&self) -> &NomadPackManager<PackBlocks> {
+    pub fn packs(&self) -> &Packs {
         &self.packs
+    }
+
+    /// What is where, and why.
+    pub fn memory(&self) -> &MemoryPlan {
+        &self.memory
     }
 }
 

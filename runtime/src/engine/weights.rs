@@ -1,11 +1,14 @@
 //! Which rows of which packs each operation of the forward pass reads: the archive's tables, turned into the kernels' tables.
 
+use std::ops::Range;
+
 use symbiote_format::codec::Shape;
 use symbiote_format::{Archive, ArchivedIndex, ArchivedPart, Codec, Dtype, ModelConfig, NO_LAYER, TensorKind};
 use symbiote_shaders::PartArgs;
 
 use super::EngineError;
 use super::kernels::PACKED_TILE;
+use crate::residency::{Need, PackTraffic};
 
 /// A vector of weights: a norm.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -132,7 +135,60 @@ impl Weights {
     }
 }
 
+impl Product {
+    /// Runs of tiles that lie in `packs`.
+    pub fn tiles_in(&self, packs: &[usize]) -> Vec<Range<u32>> {
+        let ends = self.parts.iter().skip(1).map(|part| part.first_tile).chain([self.tiles]);
+        let mut runs: Vec<Range<u32>> = Vec::new();
+        for (part, end) in self.parts.iter().zip(ends).filter(|(part, _)| packs.contains(&(part.pack as usize))) {
+            match runs.last_mut() {
+                Some(run) if run.end == part.first_tile => run.end = end,
+                _ => runs.push(part.first_tile..end),
+            }
+        }
+        runs
+    }
+}
+
 impl Weights {
+    /// The packs that the layers read, in the order in which they do.
+    pub fn layer_packs(&self) -> Vec<usize> {
+        let mut packs = Vec::new();
+        for layer in &self.layers {
+            packs.push(layer.attention_norm.pack as usize);
+            packs.extend(layer.qkv.packs.iter().chain(&layer.output.packs));
+            packs.push(layer.ffn_norm.pack as usize);
+            packs.extend(layer.gate_up.packs.iter().chain(&layer.down.packs));
+        }
+        packs
+    }
+
+    /// The packs that the head reads, likewise.
+    pub fn head_packs(&self) -> Vec<usize> {
+        [self.output_norm.pack as usize].into_iter().chain(self.head.packs.iter().copied()).collect()
+    }
+
+    /// What every pack of the archive is needed for. Packs that nothing reads have no length.
+    pub fn traffic(&self, index: &ArchivedIndex) -> Vec<PackTraffic> {
+        let mut needs = vec![None; index.packs.len()];
+        self.embedding.packs.iter().for_each(|&pack| needs[pack] = Some(Need::Lookup));
+        let operations = self.layers.iter().flat_map(|l| [&l.qkv, &l.output, &l.gate_up, &l.down]);
+        for &pack in operations.chain([&self.head]).flat_map(|o| &o.packs) {
+            needs[pack] = Some(if needs[pack] == Some(Need::Lookup) { Need::Tied } else { Need::EveryPass });
+        }
+        let norms = self.layers.iter().flat_map(|l| [&l.attention_norm, &l.ffn_norm]);
+        for norm in norms.chain([&self.output_norm]) {
+            needs[norm.pack as usize] = Some(Need::Always);
+        }
+        let packs = index.packs.iter().zip(needs);
+        packs
+            .map(|(pack, need)| PackTraffic {
+                len: if need.is_some() { pack.len.to_native() } else { 0 },
+                need: need.unwrap_or(Need::Always),
+            })
+            .collect()
+    }
+
     /// Some of the products are over packed rows.
     pub fn packed(&self) -> bool {
         let of = |o: &Operation| o.products.iter().any(|p| matches!(p.form, Form::Packed { .. }));

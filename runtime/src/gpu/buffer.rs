@@ -8,6 +8,10 @@ use ash::vk;
 use super::device_memory::{Allocated, DeviceMemory};
 use super::error::GpuError;
 use super::memory_type::Memory;
+use crate::pak::ReadTarget;
+
+/// What reads from disk round lengths up to.
+const READ_PAGE: u64 = 4096;
 
 /// A range of memory that kernels reach by its address, and the host too where it is mapped.
 ///
@@ -109,6 +113,21 @@ impl Buffer {
         // SAFETY: `at` checked the range, and `bytes` is borrowed exclusively, so it overlaps nothing.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), bytes.as_mut_ptr(), bytes.len()) };
         Ok(())
+    }
+
+    /// A mapped range for a read from disk to fill, as long as that holds it. Behind `len` bytes it needs room up to the next
+    /// multiple of a page.
+    ///
+    /// The host's other views of the range, and work that reaches it, are the caller's to keep away, as with
+    /// [`write`](Self::write).
+    pub fn read_target(&self, offset: u64, len: u64) -> Result<ReadTarget, GpuError> {
+        let room = len.next_multiple_of(READ_PAGE);
+        self.check(offset, room)?;
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let first = self.at(offset, len)?;
+        // SAFETY: `check` says that the rounded range lies in the buffer, whose whole length is mapped while `keep` lives; that
+        // nothing else uses it is the rule of this type.
+        Ok(unsafe { ReadTarget::new(first, len, Arc::clone(&self.shared) as Arc<_>) })
     }
 
     /// Refuses a range that does not lie in the buffer.

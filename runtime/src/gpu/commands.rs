@@ -12,6 +12,9 @@ use super::pipeline::Pipeline;
 use super::queue::{CommandSlot, Queue, QueueKind};
 use super::timestamps::Timestamps;
 
+/// Most bytes of one [`Recorder::update`]: Vulkan's limit.
+pub const UPDATE_BYTES: usize = 65536;
+
 /// Records commands. The first error is kept and answered by [`Recorder::finish`], so that a pass reads as a list.
 ///
 /// Submissions to one queue run in order, and each sees what the ones before it wrote. Within a recording, commands
@@ -59,7 +62,13 @@ impl Recorder {
 
     /// Dispatches `groups` workgroups of `pipeline` with `push` as its push constants.
     pub fn dispatch(&mut self, pipeline: &Arc<Pipeline>, push: &[u8], groups: [u32; 3]) -> &mut Self {
-        if let Err(error) = self.check_dispatch(pipeline, push, groups) {
+        self.dispatch_from(pipeline, push, 0, groups)
+    }
+
+    /// Dispatches `groups` workgroups whose numbers start at `(first, 0, 0)`.
+    pub fn dispatch_from(&mut self, pipeline: &Arc<Pipeline>, push: &[u8], first: u32, groups: [u32; 3]) -> &mut Self {
+        let end = [first.saturating_add(groups[0]), groups[1], groups[2]];
+        if let Err(error) = self.check_dispatch(pipeline, push, end) {
             self.error.get_or_insert(error);
             return self;
         }
@@ -79,7 +88,11 @@ impl Recorder {
             if !push.is_empty() {
                 device.raw.cmd_push_constants(commands, device.layout, vk::ShaderStageFlags::COMPUTE, 0, push);
             }
-            device.raw.cmd_dispatch(commands, groups[0], groups[1], groups[2]);
+            if first == 0 {
+                device.raw.cmd_dispatch(commands, groups[0], groups[1], groups[2]);
+            } else {
+                device.raw.cmd_dispatch_base(commands, first, 0, 0, groups[0], groups[1], groups[2]);
+            }
         }
         self
     }
@@ -133,6 +146,24 @@ impl Recorder {
             self.device().cmd_copy_buffer(self.handle(), source.shared.handle, target.shared.handle, &region);
         }
         self.uses(source).uses(target)
+    }
+
+    /// Writes `bytes`, at most [`UPDATE_BYTES`] of them, to `buffer` at `offset`; both lengths are multiples of 4.
+    pub fn update(&mut self, buffer: &Buffer, offset: u64, bytes: &[u8]) -> &mut Self {
+        let len = bytes.len() as u64;
+        let unaligned = || GpuError::UnalignedFill { name: buffer.name().to_owned(), offset, len };
+        let fits = offset.is_multiple_of(4) && len.is_multiple_of(4) && bytes.len() <= UPDATE_BYTES;
+        let aligned = if fits { Ok(()) } else { Err(unaligned()) };
+        if let Err(error) = buffer.check(offset, len).and(aligned) {
+            self.error.get_or_insert(error);
+            return self;
+        }
+        if len == 0 {
+            return self;
+        }
+        // SAFETY: recording; the range is made of whole words of the buffer, which the commands keep.
+        unsafe { self.device().cmd_update_buffer(self.handle(), buffer.shared.handle, offset, bytes) };
+        self.uses(buffer)
     }
 
     /// Fills `len` bytes of `buffer` from `offset` on with copies of `word`; both must be multiples of 4.

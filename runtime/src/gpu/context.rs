@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::buffer::Buffer;
 use super::commands::{Commands, Recorded, Recorder};
@@ -71,6 +72,11 @@ impl Gpu {
     /// What the device is and can do.
     pub fn info(&self) -> &DeviceInfo {
         &self.shared.device.physical.info
+    }
+
+    /// Whether the host reaches all device memory, which is then the same as RAM.
+    pub fn is_unified(&self) -> bool {
+        self.shared.memory.is_mapped()
     }
 
     /// How many errors the validation layer has reported; 0 without validation.
@@ -144,8 +150,7 @@ impl Gpu {
     /// Submits `commands`, which start after all that was submitted to their queue before, and after every
     /// [`upload`](Self::upload).
     pub fn submit(&self, commands: &Commands) -> Result<Ticket, GpuError> {
-        let uploaded = self.shared.staging.lock().unwrap_or_else(PoisonError::into_inner).uploaded();
-        self.submit_after(commands, &[uploaded])
+        self.submit_after(commands, &[self.uploaded()])
     }
 
     /// Submits `commands`, which start after all that was submitted to their queue before, and when every one of
@@ -175,6 +180,29 @@ impl Gpu {
         self.shared.queues.get(ticket.queue).wait(ticket.value)?;
         self.shared.let_go();
         Ok(())
+    }
+
+    /// Blocks until the work of `ticket` is done, or for `timeout`; whether it is done.
+    pub fn wait_for(&self, ticket: Ticket, timeout: Duration) -> Result<bool, GpuError> {
+        let nanoseconds = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        let done = self.shared.queues.get(ticket.queue).wait_for(ticket.value, nanoseconds)?;
+        self.shared.let_go();
+        Ok(done)
+    }
+
+    /// The ticket of a place on a queue's timeline.
+    pub fn ticket(&self, queue: QueueKind, value: u64) -> Ticket {
+        Ticket { queue: self.shared.queues.get(queue).kind, value }
+    }
+
+    /// How far a queue is.
+    pub fn passed(&self, queue: QueueKind) -> Result<u64, GpuError> {
+        self.shared.queues.get(queue).passed()
+    }
+
+    /// The ticket of the latest [`upload`](Self::upload).
+    pub fn uploaded(&self) -> Ticket {
+        self.shared.staging.lock().unwrap_or_else(PoisonError::into_inner).uploaded()
     }
 
     /// Blocks until everything submitted so far is done.

@@ -13,6 +13,9 @@ use super::queue::{Queues, Ticket};
 /// Every buffer starts on a multiple of this, which suits any vector load and any copy.
 const ALIGNMENT: u64 = 256;
 
+/// Those that packs are read into start where a page does, as direct reads from disk need it.
+const PAGE: u64 = 4096;
+
 /// Buffers from this size on have an allocation of their own; smaller ones share blocks of [`BLOCK`].
 const DEDICATED: u64 = 4 << 20;
 
@@ -112,6 +115,11 @@ impl DeviceMemory {
         Ok(memory)
     }
 
+    /// Whether device memory is mapped.
+    pub(super) fn is_mapped(&self) -> bool {
+        self.map_device
+    }
+
     /// Bytes in use.
     pub(super) fn used(&self) -> MemoryUsed {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner)
@@ -171,7 +179,8 @@ impl DeviceMemory {
     pub(super) fn on_device_heap(&self, memory: Memory) -> bool {
         let table = &self.device.physical.memory;
         let heap = table.heap_of(self.type_of(memory)).map(|heap| heap.index);
-        heap == table.device_heap().map(|heap| heap.index)
+        // pinned memory is the host's, and where that is one heap with the device's and treated as two, it is still
+        memory == Memory::Device || self.map_device && heap == table.device_heap().map(|heap| heap.index)
     }
 
     /// What a buffer of `len` bytes counts for in the account.
@@ -198,7 +207,8 @@ impl DeviceMemory {
         let memory_type_bits = 1 << self.type_of(memory);
         let create = vk_mem::AllocationCreateInfo { flags, memory_type_bits, ..Default::default() };
         // SAFETY: the infos are valid, and what comes back is owned by the `Allocated` below.
-        let created = unsafe { self.vma.create_buffer_with_alignment(&info, &create, ALIGNMENT) };
+        let alignment = if bytes.is_multiple_of(PAGE) { PAGE } else { ALIGNMENT };
+        let created = unsafe { self.vma.create_buffer_with_alignment(&info, &create, alignment) };
         let (handle, allocation) = created.map_err(|result| self.refusal(name, bytes, on_device_heap, result))?;
         self.device.name(handle, name);
         let address = vk::BufferDeviceAddressInfo::default().buffer(handle);

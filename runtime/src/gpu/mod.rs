@@ -36,7 +36,7 @@ mod timestamps;
 mod tests;
 
 pub use buffer::Buffer;
-pub use commands::{Commands, Recorder};
+pub use commands::{Commands, Recorder, UPDATE_BYTES};
 pub use context::{Gpu, GpuOptions};
 pub use cooperative_matrix::{CooperativeMatrix, MatrixElement};
 pub use device_memory::MemoryUsed;

@@ -69,7 +69,9 @@ impl Pipeline {
             required = required.required_subgroup_size(size);
             stage = stage.push_next(&mut required);
         }
-        let create = vk::ComputePipelineCreateInfo::default().stage(stage).layout(device.layout);
+        // workgroups may be numbered from any base
+        let flags = vk::PipelineCreateFlags::DISPATCH_BASE;
+        let create = vk::ComputePipelineCreateInfo::default().flags(flags).stage(stage).layout(device.layout);
         // SAFETY: module, layout and cache belong to this device, and all that `create` points at outlives the call;
         // the module is not needed after it.
         let created = unsafe {

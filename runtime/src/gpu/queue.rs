@@ -84,13 +84,21 @@ impl Queue {
 
     /// Blocks until the GPU is at `value`.
     pub(super) fn wait(&self, value: u64) -> Result<(), GpuError> {
+        self.wait_for(value, u64::MAX).map(drop)
+    }
+
+    /// Blocks until the GPU is at `value`, or for `nanoseconds`; whether it is there.
+    pub(super) fn wait_for(&self, value: u64, nanoseconds: u64) -> Result<bool, GpuError> {
         if value == 0 {
-            return Ok(());
+            return Ok(true);
         }
         let (timelines, values) = ([self.timeline], [value]);
         let info = vk::SemaphoreWaitInfo::default().semaphores(&timelines).values(&values);
         // SAFETY: the semaphore is a timeline of this device.
-        unsafe { self.device.raw.wait_semaphores(&info, u64::MAX) }.during("waiting for the GPU")
+        match unsafe { self.device.raw.wait_semaphores(&info, nanoseconds) } {
+            Err(vk::Result::TIMEOUT) => Ok(false),
+            waited => waited.during("waiting for the GPU").map(|()| true),
+        }
     }
 
     /// Submits `commands`, to start when every one of `after` is passed.

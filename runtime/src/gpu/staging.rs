@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 
 use super::buffer::Buffer;
+use super::commands::UPDATE_BYTES;
 use super::context::Gpu;
 use super::error::GpuError;
 use super::memory_type::Memory;
@@ -10,6 +11,9 @@ use super::queue::{QueueKind, Ticket};
 
 /// Bytes of one slot of the ring.
 const SLOT_BYTES: usize = 16 << 20;
+
+/// Most bytes that go with the commands instead, which takes no pinned memory.
+const SMALL: usize = 1 << 20;
 
 /// Slots of the ring: one is filled by the host while the other is read by the copy engine.
 const SLOTS: usize = 2;
@@ -57,6 +61,16 @@ impl Gpu {
             return Ok(Ticket::DONE);
         }
         let mut staging = self.shared.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = offset.is_multiple_of(4) && bytes.len().is_multiple_of(4);
+        if words && bytes.len() <= SMALL {
+            let mut recorder = self.recorder("upload")?;
+            for (at, piece) in (offset..).step_by(UPDATE_BYTES).zip(bytes.chunks(UPDATE_BYTES)) {
+                recorder.update(target, at, piece);
+            }
+            let ticket = self.submit_after(&recorder.finish()?, &[])?;
+            staging.uploaded = Some(ticket);
+            return Ok(ticket);
+        }
         let mut to = offset;
         for chunk in bytes.chunks(SLOT_BYTES) {
             let len = chunk.len() as u64;

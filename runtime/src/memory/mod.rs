@@ -7,17 +7,20 @@
 //! | `defragment.rs` | [`Move`]: a plan that closes the holes |
 //! | `account.rs` | [`Account`] and [`LeakReport`]: who holds how much |
 //! | `budget.rs` | [`Budget`]: a hard cap |
+//! | `process.rs` | what the process holds, by the kernel's account |
 
 mod account;
 mod allocator;
 mod budget;
 mod defragment;
+mod process;
 mod tree;
 
 pub use account::{Account, Holder, LeakReport};
 pub use allocator::{AllocError, FractalMemoryAllocator, NODE, Range};
 pub use budget::{Budget, OverBudget};
 pub use defragment::Move;
+pub use process::{available_bytes, peak_resident_bytes, resident_bytes};
 pub use symbiote_format::{ByteSize, ByteSizeError};
 
 #[cfg(test)]

@@ -46,16 +46,23 @@ pub enum ResidencyError {
         /// Where it should go.
         target: MemoryTier,
     },
-    /// A source that gives another length than the index.
-    #[error("pack {pack} has {expected} bytes by the index and {found} by its source")]
-    Length {
+    /// Work that wants more packs at once than there are slots.
+    #[error("pack {pack} finds no slot: all {slots} are held by work that waits for it")]
+    NoSlot {
         /// The pack.
         pack: usize,
-        /// Bytes by the index.
-        expected: u64,
-        /// Bytes given.
-        found: u64,
+        /// Slots.
+        slots: usize,
     },
+    /// A pack whose bytes are not on this machine.
+    #[error("pack {pack} is not on this machine: get the whole archive")]
+    Hibernating {
+        /// The pack.
+        pack: usize,
+    },
+    /// The caller wanted no more.
+    #[error("stopped while waiting for weights")]
+    Cancelled,
     /// The source cannot give the bytes.
     #[error("pack {pack} cannot be read: {error}")]
     Source {

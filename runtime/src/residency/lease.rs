@@ -1,7 +1,7 @@
 //! Packs that may not move while the device reads them.
 
-/// The right to read some packs in VRAM. Until it is given to [`release`](super::NomadPackManager::release), and the
-/// device has passed the point named there, none of them moves.
+/// The right to read some packs. Until it is given to [`release`](super::NomadPackManager::release), and the device has passed
+/// the point named there, none of them moves and nothing overwrites them.
 ///
 /// A lease that is dropped instead keeps its packs where they are for good.
 #[derive(Debug)]
@@ -9,12 +9,14 @@
 pub struct Lease {
     /// Sorted by pack, each once.
     addresses: Box<[(usize, u64)]>,
+    /// The value of the copies' timeline from which on all packs are there.
+    pub after: u64,
 }
 
 impl Lease {
     /// `addresses` are sorted by pack.
-    pub(super) fn new(addresses: Box<[(usize, u64)]>) -> Self {
-        Self { addresses }
+    pub(super) fn new(addresses: Box<[(usize, u64)]>, after: u64) -> Self {
+        Self { addresses, after }
     }
 
     /// Device address of a pack; `None` for one that this lease does not cover.
@@ -22,8 +24,8 @@ impl Lease {
         self.addresses.binary_search_by_key(&pack, |&(pack, _)| pack).ok().map(|i| self.addresses[i].1)
     }
 
-    /// The packs covered, in ascending order.
-    pub fn packs(&self) -> impl ExactSizeIterator<Item = usize> {
-        self.addresses.iter().map(|&(pack, _)| pack)
+    /// The packs covered, in ascending order, and their addresses.
+    pub fn packs(&self) -> impl ExactSizeIterator<Item = (usize, u64)> {
+        self.addresses.iter().copied()
     }
 }

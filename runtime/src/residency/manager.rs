@@ -1,9 +1,14 @@
-//! The state of every pack.
+//! The state of every pack, and the acts that change it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
-use super::{Counters, Lease, MemoryTier, PackSource, PackStore, ResidencyError, TierShare};
-use crate::memory::{Account, AllocError, Budget, ByteSize, FractalMemoryAllocator, NODE, OverBudget, Range};
+use super::pool::Pool;
+use super::{
+    Action, Blocked, Counters, Lease, Location, MemoryTier, PackCheck, PackReader, PackScheduler, PackStore, Passed,
+    ResidencyError, Spot, TierShare,
+};
+use crate::memory::{Account, Budget, Range};
 
 /// Longest block, in bytes: drivers cap one allocation, and a driver that moves blocks moves them whole.
 pub const MAX_BLOCK: u64 = 1 << 30;
@@ -11,207 +16,311 @@ pub const MAX_BLOCK: u64 = 1 << 30;
 pub const PACK_ALIGN: u64 = symbiote_format::PART_ALIGN;
 
 /// What the allocator's books call them.
-const HOLDER: &str = "packs";
+const HOLDERS: [&str; 4] = ["packs", "slots", "staging", "gather"];
+/// How long a wait lasts before it looks for a cancellation.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Says whether the caller wants no more.
+pub type Cancel = Box<dyn Fn() -> bool + Send>;
 
 type Result<T> = std::result::Result<T, ResidencyError>;
 
-/// Owns the state of every pack: which tier it is in, where in VRAM, and who is reading it.
-///
-/// It acts and decides nothing: a caller (later a scheduler) says what to [`load`](Self::load) and
-/// [`unload`](Self::unload), and the forward pass takes leases. Every call leaves books that agree, failed ones too.
-///
-/// VRAM comes in blocks that are made when a pack finds no room, and counted against the budget when they are made. A block
-/// is as long as the packs that are still to come need together, up to [`MAX_BLOCK`]; so a model that fits leaves no gap.
-pub struct NomadPackManager<S> {
-    packs: Vec<Pack>,
+/// What a manager is made of.
+#[derive(Clone, Debug)]
+pub struct Residence {
+    /// Home of each pack.
+    pub homes: Vec<MemoryTier>,
+    /// Slots of VRAM that packs pass through, and the length of one.
+    pub slots: (usize, u64),
+    /// Slots of pinned memory on the way from disk, and the length of one.
+    pub staging: (usize, u64),
+    /// Length of the pinned memory for packs that are only looked up; 0 for none.
+    pub gather: u64,
+    /// RAM and VRAM are the same.
+    pub unified: bool,
+    /// Check every pack against its hash when it is first read.
+    pub verify: bool,
+}
+
+/// Owns the state of every pack: where it is, and who is reading it. It acts on what the [`PackScheduler`] decides, hands out
+/// leases, and keeps books that agree, after failed calls too.
+pub struct NomadPackManager<S: PackStore, R> {
+    lengths: Vec<u64>,
+    scheduler: PackScheduler,
     store: S,
-    budget: Budget,
-    /// Longest block to ask the store for.
-    max_block: u64,
-    places: FractalMemoryAllocator,
-    /// Device address of each block.
-    bases: Vec<u64>,
-    /// Leases given back whose work the device may still be doing, by the timeline value that ends it.
+    reader: R,
+    check: Box<dyn PackCheck + Send>,
+    vram: Pool,
+    ram: Pool,
+    /// Where packs lie whose home is VRAM or RAM, once they have a place there.
+    places: Vec<Option<Range>>,
+    /// Leases that cover each pack, their ends not yet passed.
+    pins: Vec<u32>,
+    /// True for packs that have been read once.
+    seen: Vec<bool>,
+    slots: Vec<Range>,
+    staging: Vec<Range>,
+    gather: Option<Range>,
+    residence: Residence,
+    /// Reads under way.
+    reading: HashMap<u64, (usize, Location)>,
+    /// Leases given back whose work the device may still be doing, by the compute value that ends it.
     ending: BTreeMap<u64, Vec<Lease>>,
-    /// The last timeline value that the device has passed.
-    passed: u64,
+    passed: Passed,
     counters: Counters,
+    cancel: Cancel,
 }
 
-struct Pack {
-    len: u64,
-    place: Place,
-    /// Leases that cover it, their ends not yet passed.
-    pins: u32,
-}
+/// Number of lookups' own reads, which no fetch has.
+const LOOKUP: u64 = u64::MAX;
 
-#[derive(Clone, Copy)]
-enum Place {
-    Vram(Range),
-    /// In a tier that needs no place here.
-    Outside(MemoryTier),
-}
-
-impl Pack {
-    fn tier(&self) -> MemoryTier {
-        match self.place {
-            Place::Vram(_) => MemoryTier::VramHot,
-            Place::Outside(tier) => tier,
-        }
-    }
-
-    /// Bytes that it takes in VRAM.
-    fn room(&self) -> u64 {
-        self.len.next_multiple_of(NODE)
-    }
-}
-
-impl<S: PackStore> NomadPackManager<S> {
-    /// A manager of packs of these lengths in bytes, all of them cold, that may use `budget` of the device's memory.
-    pub fn new(lengths: impl IntoIterator<Item = u64>, store: S, budget: Budget) -> Self {
-        let cold = |len| Pack { len, place: Place::Outside(MemoryTier::DiskCold), pins: 0 };
-        Self {
-            packs: lengths.into_iter().map(cold).collect(),
+impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
+    /// A manager of packs of these lengths in bytes, none of them read yet, that may use `vram` and `ram` for them.
+    pub fn new(
+        lengths: Vec<u64>,
+        residence: Residence,
+        (store, reader, check): (S, R, Box<dyn PackCheck + Send>),
+        (vram, ram): (Budget, Budget),
+        max_block: u64,
+    ) -> Result<Self> {
+        let count = lengths.len();
+        let r = &residence;
+        let scheduler = PackScheduler::new(r.homes.clone(), r.slots.0, r.staging.0, r.unified);
+        let mut manager = Self {
+            lengths,
+            scheduler,
             store,
-            budget,
-            max_block: MAX_BLOCK,
-            places: FractalMemoryAllocator::new(),
-            bases: Vec::new(),
+            reader,
+            check,
+            vram: Pool::new(MemoryTier::VramHot, vram, max_block),
+            ram: Pool::new(MemoryTier::RamWarm, ram, max_block),
+            places: vec![None; count],
+            pins: vec![0; count],
+            seen: vec![false; count],
+            slots: Vec::new(),
+            staging: Vec::new(),
+            gather: None,
+            residence,
+            reading: HashMap::new(),
             ending: BTreeMap::new(),
-            passed: 0,
+            passed: Passed::default(),
             counters: Counters::default(),
-        }
+            cancel: Box::new(|| false),
+        };
+        manager.find_places()?;
+        Ok(manager)
     }
 
-    /// Asks the store for blocks of at most `bytes`, for devices that allow less than [`MAX_BLOCK`] in one piece. A pack that
-    /// is longer still gets a block of its own.
-    pub fn with_max_block(mut self, bytes: u64) -> Self {
-        self.max_block = bytes.min(MAX_BLOCK);
-        self
-    }
-
-    /// Brings every pack into VRAM, each checked against its hash first if `verify` is set. `progress` hears of the bytes
-    /// of each pack as it arrives. Refused before the first byte where the budget is too small for all of them.
-    pub fn load_all(&mut self, source: &impl PackSource, verify: bool, progress: &mut dyn FnMut(u64)) -> Result<()> {
-        let coming: u64 = self.packs.iter().filter(|p| p.tier() != MemoryTier::VramHot).map(Pack::room).sum();
-        if coming > self.available() {
-            return Err(self.short("the model", coming).into());
+    /// Finds a place for everything. The packs' blocks are made when the first of them comes.
+    fn find_places(&mut self) -> Result<()> {
+        let Residence { slots: (slots, slot), staging: (staging, stage), gather, ref homes, .. } = self.residence;
+        let after = |n: usize, i: usize, len| std::iter::repeat_n(len, n - i - 1);
+        for i in 0..slots {
+            let range = self.vram.take(HOLDERS[1], slot, after(slots, i, slot))?;
+            self.vram.locate(&mut self.store, range)?;
+            self.slots.push(range);
         }
-        for pack in 0..self.packs.len() {
-            if verify {
-                source.verify(pack).map_err(|error| ResidencyError::Source { pack, error })?;
+        for i in 0..staging {
+            let range = self.ram.take(HOLDERS[2], stage, after(staging, i, stage))?;
+            self.ram.locate(&mut self.store, range)?;
+            self.staging.push(range);
+        }
+        if gather > 0 {
+            let range = self.ram.take(HOLDERS[3], gather, std::iter::empty())?;
+            self.ram.locate(&mut self.store, range)?;
+            self.gather = Some(range);
+        }
+        for (tier, pool) in [(MemoryTier::VramHot, &mut self.vram), (MemoryTier::RamWarm, &mut self.ram)] {
+            let inside = |pack: &usize| homes[*pack] == tier && self.lengths[*pack] > 0;
+            let packs: Vec<usize> = (0..homes.len()).filter(inside).collect();
+            for (i, &pack) in packs.iter().enumerate() {
+                let coming = packs[i + 1..].iter().map(|&p| self.lengths[p]);
+                self.places[pack] = Some(pool.take(HOLDERS[0], self.lengths[pack], coming)?);
             }
-            self.load(pack, source)?;
-            progress(self.packs[pack].len);
         }
-        self.store.flush().map_err(|error| ResidencyError::Store { doing: "finish loading".into(), error })
-    }
-
-    /// Brings a pack into VRAM, where it may already be.
-    pub fn load(&mut self, pack: usize, source: &impl PackSource) -> Result<()> {
-        let expected = self.pack(pack)?.len;
-        if self.packs[pack].tier() == MemoryTier::VramHot {
-            return Ok(());
-        }
-        let bytes = source.bytes(pack).map_err(|error| ResidencyError::Source { pack, error })?;
-        let found = bytes.len() as u64;
-        if found != expected {
-            return Err(ResidencyError::Length { pack, expected, found });
-        }
-        let range = self.place(pack)?;
-        if let Err(error) = self.store.write(range.block, range.offset, bytes) {
-            self.places.deallocate(range)?;
-            return Err(ResidencyError::Store { doing: format!("write pack {pack}"), error });
-        }
-        self.packs[pack].place = Place::Vram(range);
-        self.counters.loads += 1;
-        self.counters.loaded_bytes += expected;
         Ok(())
     }
 
-    /// Takes a pack down to a slower tier, whose bytes the caller keeps or finds again; out of VRAM it gives up its place.
-    /// Refused while a lease holds it.
-    pub fn unload(&mut self, pack: usize, target: MemoryTier) -> Result<()> {
-        let (tier, pins, place) = self.pack(pack).map(|p| (p.tier(), p.pins, p.place))?;
-        if target <= tier {
-            return Err(ResidencyError::NotColder { pack, tier, target });
-        }
-        if let Place::Vram(range) = place {
-            if pins > 0 {
-                return Err(ResidencyError::Pinned { pack, pins });
-            }
-            self.places.deallocate(range)?;
-            self.counters.evictions += 1;
-        }
-        self.packs[pack].place = Place::Outside(target);
-        Ok(())
+    /// Waits end with [`ResidencyError::Cancelled`] when `cancel` says so.
+    pub fn cancel_on(&mut self, cancel: Cancel) {
+        self.cancel = cancel;
     }
 
-    /// The right to read `packs` in VRAM. All of them must be there; one that is not fails the whole lease.
+    /// The packs that are going to be leased, in order: they are brought nearer from now on.
+    pub fn announce(&mut self, uses: &[usize]) -> Result<()> {
+        while !self.scheduler.announce(uses.iter().copied()) {
+            self.wait(Blocked::Read)?;
+        }
+        self.pump()
+    }
+
+    /// The right to read `packs`, which are there when the copies' timeline has passed the lease's value. Waits until that is
+    /// submitted.
     pub fn lease(&mut self, packs: &[usize]) -> Result<Lease> {
-        let mut wanted = packs.to_vec();
-        wanted.sort_unstable();
-        wanted.dedup();
+        let wanted = self.sorted(packs)?;
         let mut addresses = Vec::with_capacity(wanted.len());
-        let mut absent = None;
-        for pack in wanted {
-            match self.pack(pack)?.place {
-                Place::Vram(range) => addresses.push((pack, self.bases[range.block] + range.offset)),
-                Place::Outside(tier) => {
-                    absent = absent.or(Some(ResidencyError::NotHot { pack, tier }));
-                    self.counters.misses += 1;
-                }
-            }
+        let mut after = 0;
+        for &pack in &wanted {
+            let (spot, value) = match self.scheduler.arrival(pack) {
+                Some(arrival) => arrival,
+                None => self.bring(pack)?,
+            };
+            self.scheduler.lease(pack);
+            let (tier, range) = self.range(pack, spot)?;
+            addresses.push((pack, self.pool(tier).address(range)));
+            after = after.max(value);
+            let from = match (spot, self.scheduler.homes()[pack]) {
+                (Spot::Home, _) => 0,
+                (_, MemoryTier::RamWarm) => 1,
+                _ => 2,
+            };
+            self.counters.used_bytes[from] += self.lengths[pack];
         }
-        self.counters.hits += addresses.len() as u64;
-        if let Some(error) = absent {
-            return Err(error);
-        }
-        for &(pack, _) in &addresses {
-            self.packs[pack].pins += 1;
-        }
-        Ok(Lease::new(addresses.into()))
+        self.counters.uses += wanted.len() as u64;
+        wanted.iter().for_each(|&pack| self.pins[pack] += 1);
+        Ok(Lease::new(addresses.into(), after))
     }
 
-    /// Ends a lease when the device's timeline has passed `value`, the value that the last work reading it signals.
+    /// The right to read a pack of which kernels take a few rows: where it lies, in RAM too. A pack whose home is disk lies in
+    /// the gather slot; the work that reads it must be over before the next of these calls.
+    pub fn look_up(&mut self, pack: usize) -> Result<Lease> {
+        self.sorted(&[pack])?;
+        let home = self.scheduler.homes()[pack];
+        let place = match (home, self.places[pack], self.gather) {
+            (MemoryTier::RamWarm, Some(place), _) | (MemoryTier::DiskCold, _, Some(place)) => place,
+            _ => return self.lease(&[pack]),
+        };
+        // a fetch may be reading it
+        while self.scheduler.is_coming(pack) {
+            self.wait(Blocked::Read)?;
+        }
+        if !self.scheduler.is_placed(pack) {
+            let place = Range { len: self.lengths[pack], ..place };
+            let at = self.ram.locate(&mut self.store, place)?;
+            self.begin(LOOKUP, pack, at, true)?;
+            while self.reading.contains_key(&LOOKUP) {
+                self.wait(Blocked::Read)?;
+            }
+            if home == MemoryTier::RamWarm {
+                self.scheduler.place(pack, 0);
+            }
+        }
+        self.counters.uses += 1;
+        self.counters.used_bytes[if home == MemoryTier::RamWarm { 1 } else { 2 }] += self.lengths[pack];
+        self.pins[pack] += 1;
+        Ok(Lease::new([(pack, self.ram.address(place))].into(), 0))
+    }
+
+    /// Ends a lease when the compute timeline has passed `value`, the value that the last work reading it signals.
     pub fn release(&mut self, lease: Lease, value: u64) {
-        if value <= self.passed {
+        lease.packs().for_each(|(pack, _)| self.scheduler.used(pack, value));
+        if value <= self.passed.compute {
             self.unpin(&lease);
         } else {
             self.ending.entry(value).or_default().push(lease);
         }
     }
 
-    /// Says that the device's timeline has passed `value`: leases that end there, or before, end now.
-    pub fn completed(&mut self, value: u64) {
-        self.passed = self.passed.max(value);
-        while let Some(first) = self.ending.first_entry() {
-            if *first.key() > self.passed {
-                break;
+    /// Begins what can be begun, and takes notice of what is done.
+    pub fn pump(&mut self) -> Result<()> {
+        loop {
+            while let Some((id, outcome)) = self.reader.done(Duration::ZERO) {
+                self.landed(id, outcome)?;
             }
-            for lease in first.remove() {
-                self.unpin(&lease);
+            let passed = self.store.passed().map_err(|error| store("say how far it is", error))?;
+            self.completed(passed);
+            match self.scheduler.next(passed) {
+                None => return Ok(()),
+                Some(Action::Read { id, pack, into, urgent }) => {
+                    let at = self.locate(pack, into)?;
+                    self.begin(id, pack, at, urgent)?;
+                }
+                Some(Action::Copy { id, pack, from, to, after }) => {
+                    let (from, to) = (self.locate(pack, from)?, self.locate(pack, to)?);
+                    let value = self.copy(pack, from, to, after)?;
+                    self.scheduler.copied(id, value);
+                }
             }
         }
     }
 
-    /// Where a pack is.
+    /// Forgets what is on its way, after an error. Work that was submitted goes on.
+    pub fn forget(&mut self) {
+        while !self.reading.is_empty() {
+            if let Some((id, _)) = self.reader.done(PATIENCE) {
+                self.reading.remove(&id);
+                self.scheduler.failed(id);
+            }
+        }
+        self.scheduler.forget();
+    }
+
+    /// Takes a pack whose home is VRAM or RAM down to a slower tier; there it gives up its place. Refused while a lease
+    /// holds it.
+    pub fn unload(&mut self, pack: usize, target: MemoryTier) -> Result<()> {
+        self.sorted(&[pack])?;
+        let tier = self.tier(pack)?;
+        if target <= self.scheduler.homes()[pack] {
+            return Err(ResidencyError::NotColder { pack, tier, target });
+        }
+        if self.pins[pack] > 0 || self.scheduler.is_coming(pack) {
+            return Err(ResidencyError::Pinned { pack, pins: self.pins[pack] });
+        }
+        if let Some(range) = self.places[pack].take() {
+            let warm = self.scheduler.homes()[pack] == MemoryTier::RamWarm;
+            if warm { self.ram.give_back(range) } else { self.vram.give_back(range) }?;
+        }
+        self.scheduler.move_home(pack, target);
+        Ok(())
+    }
+
+    /// Closes the holes between the packs in VRAM, those apart that a lease holds: how many moved. Their addresses change, so
+    /// it is for the time between two passes.
+    pub fn defragment(&mut self) -> Result<usize> {
+        let held: Vec<Range> =
+            (0..self.places.len()).filter(|&p| self.pins[p] > 0).filter_map(|p| self.places[p]).collect();
+        let in_vram =
+            |pack: usize| self.scheduler.homes()[pack] == MemoryTier::VramHot && self.scheduler.is_placed(pack);
+        let of: BTreeMap<Range, usize> =
+            (0..self.places.len()).filter(|&p| in_vram(p)).filter_map(|p| Some((self.places[p]?, p))).collect();
+        let plan = self.vram.defragment(|range| of.contains_key(range) && !held.contains(range));
+        for step in &plan {
+            let Some(&pack) = of.get(&step.from) else { continue };
+            let (from, to) = (self.vram.found(step.from), self.vram.locate(&mut self.store, step.to)?);
+            let value = self.store.copy(from, to, self.passed.compute);
+            let value = value.map_err(|error| store(&format!("move pack {pack}"), error))?;
+            self.vram.moved(step)?;
+            self.places[pack] = Some(step.to);
+            self.scheduler.place(pack, value);
+        }
+        Ok(plan.len())
+    }
+
+    /// Where a pack is now.
     pub fn tier(&self, pack: usize) -> Result<MemoryTier> {
-        self.pack(pack).map(Pack::tier)
+        self.sorted(&[pack])?;
+        let home = self.scheduler.homes()[pack];
+        Ok(if self.scheduler.is_placed(pack) || home == MemoryTier::Hibernating { home } else { MemoryTier::DiskCold })
+    }
+
+    /// Nobody has to wait for the pack: it is in VRAM, or on the way there, for good.
+    pub fn stays(&self, pack: usize) -> bool {
+        matches!(self.scheduler.arrival(pack), Some((Spot::Home, value)) if value <= self.passed.copies)
     }
 
     /// True while a lease holds the pack.
     pub fn is_pinned(&self, pack: usize) -> Result<bool> {
-        self.pack(pack).map(|p| p.pins > 0)
+        self.sorted(&[pack])?;
+        Ok(self.pins[pack] > 0)
     }
 
     /// What each tier holds, from the fastest to the slowest.
     pub fn distribution(&self) -> [TierShare; 4] {
         MemoryTier::ALL.map(|tier| {
-            let inside = self.packs.iter().filter(|p| p.tier() == tier);
-            inside.fold(TierShare { tier, packs: 0, bytes: 0 }, |share, p| TierShare {
+            let inside = (0..self.lengths.len()).filter(|&pack| self.tier(pack).is_ok_and(|t| t == tier));
+            inside.fold(TierShare { tier, packs: 0, bytes: 0 }, |share, pack| TierShare {
                 packs: share.packs + 1,
-                bytes: share.bytes + p.len,
+                bytes: share.bytes + self.lengths[pack],
                 ..share
             })
         })
@@ -222,14 +331,24 @@ impl<S: PackStore> NomadPackManager<S> {
         self.counters
     }
 
-    /// The books of the blocks.
-    pub fn account(&self) -> Account {
-        self.places.account()
+    /// What was decided about the tiers.
+    pub fn residence(&self) -> &Residence {
+        &self.residence
     }
 
-    /// The budget that blocks are counted against.
-    pub fn budget(&self) -> &Budget {
-        &self.budget
+    /// The books of VRAM's blocks and of RAM's.
+    pub fn accounts(&self) -> [Account; 2] {
+        [self.vram.account(), self.ram.account()]
+    }
+
+    /// The budgets that blocks are counted against: VRAM's and RAM's.
+    pub fn budgets(&self) -> [&Budget; 2] {
+        [self.vram.budget(), self.ram.budget()]
+    }
+
+    /// See [`FractalMemoryAllocator::fragmentation`](crate::memory::FractalMemoryAllocator::fragmentation); of VRAM.
+    pub fn fragmentation(&self) -> f64 {
+        self.vram.fragmentation()
     }
 
     /// The store, for what the manager does not do with it.
@@ -237,66 +356,134 @@ impl<S: PackStore> NomadPackManager<S> {
         &mut self.store
     }
 
-    fn pack(&self, pack: usize) -> Result<&Pack> {
-        self.packs.get(pack).ok_or(ResidencyError::NoSuchPack { pack, packs: self.packs.len() })
+    /// The reader, likewise.
+    pub fn reader(&mut self) -> &mut R {
+        &mut self.reader
+    }
+
+    fn sorted(&self, packs: &[usize]) -> Result<Vec<usize>> {
+        let mut wanted = packs.to_vec();
+        wanted.sort_unstable();
+        wanted.dedup();
+        match wanted.last() {
+            Some(&pack) if pack >= self.lengths.len() => {
+                Err(ResidencyError::NoSuchPack { pack, packs: self.lengths.len() })
+            }
+            _ => Ok(wanted),
+        }
+    }
+
+    /// Waits until it is submitted that the pack comes.
+    fn bring(&mut self, pack: usize) -> Result<(Spot, u64)> {
+        if self.scheduler.homes()[pack] == MemoryTier::Hibernating {
+            return Err(ResidencyError::Hibernating { pack });
+        }
+        self.scheduler.demand(pack);
+        loop {
+            self.pump()?;
+            if let Some(arrival) = self.scheduler.arrival(pack) {
+                return Ok(arrival);
+            }
+            match self.scheduler.blocked(self.passed) {
+                Blocked::Lease => return Err(ResidencyError::NoSlot { pack, slots: self.slots.len() }),
+                blocked => self.wait(blocked)?,
+            }
+        }
+    }
+
+    fn wait(&mut self, blocked: Blocked) -> Result<()> {
+        if (self.cancel)() {
+            return Err(ResidencyError::Cancelled);
+        }
+        let start = Instant::now();
+        match blocked {
+            Blocked::Read => {
+                if let Some((id, outcome)) = self.reader.done(PATIENCE) {
+                    self.landed(id, outcome)?;
+                }
+            }
+            Blocked::Copies(copies) => self.device_wait(Passed { compute: 0, copies })?,
+            Blocked::Compute(compute) => self.device_wait(Passed { compute, copies: 0 })?,
+            Blocked::Lease => {}
+        }
+        self.counters.stall += start.elapsed();
+        Ok(())
+    }
+
+    fn device_wait(&mut self, until: Passed) -> Result<()> {
+        self.store.wait(until, PATIENCE).map_err(|error| store("finish its work", error))
+    }
+
+    fn begin(&mut self, id: u64, pack: usize, at: Location, urgent: bool) -> Result<()> {
+        let target = self.store.target(at).map_err(|error| store(&format!("take in pack {pack}"), error))?;
+        self.reading.insert(id, (pack, at));
+        self.reader.begin(id, pack, target, urgent);
+        Ok(())
+    }
+
+    fn landed(&mut self, id: u64, outcome: std::result::Result<(), super::BoxError>) -> Result<()> {
+        let Some((pack, at)) = self.reading.remove(&id) else { return Ok(()) };
+        let judge = || {
+            outcome?;
+            self.check.check(pack, self.store.bytes(at)?, self.residence.verify && !self.seen[pack])
+        };
+        if let Err(error) = judge() {
+            self.scheduler.failed(id);
+            return Err(ResidencyError::Source { pack, error });
+        }
+        self.scheduler.read(id);
+        self.seen[pack] = true;
+        self.counters.reads += 1;
+        self.counters.read_bytes += self.lengths[pack];
+        Ok(())
+    }
+
+    fn copy(&mut self, pack: usize, from: Location, to: Location, after: u64) -> Result<u64> {
+        let value = self.store.copy(from, to, after);
+        let value = value.map_err(|error| store(&format!("copy pack {pack}"), error))?;
+        self.counters.copies += 1;
+        self.counters.copied_bytes += self.lengths[pack];
+        Ok(value)
+    }
+
+    /// Where a spot is, as long as the pack.
+    fn range(&self, pack: usize, spot: Spot) -> Result<(MemoryTier, Range)> {
+        let (tier, range) = match (spot, self.scheduler.homes()[pack]) {
+            (Spot::Slot(slot), _) => (MemoryTier::VramHot, Some(self.slots[slot])),
+            (Spot::Staging(staging), _) => (MemoryTier::RamWarm, Some(self.staging[staging])),
+            (Spot::Home, home) => (home, self.places[pack]),
+        };
+        let range = range.ok_or(ResidencyError::NotHot { pack, tier })?;
+        Ok((tier, Range { len: self.lengths[pack], ..range }))
+    }
+
+    fn locate(&mut self, pack: usize, spot: Spot) -> Result<Location> {
+        let (tier, range) = self.range(pack, spot)?;
+        let pool = if tier == MemoryTier::RamWarm { &mut self.ram } else { &mut self.vram };
+        pool.locate(&mut self.store, range)
+    }
+
+    fn pool(&self, tier: MemoryTier) -> &Pool {
+        if tier == MemoryTier::RamWarm { &self.ram } else { &self.vram }
+    }
+
+    fn completed(&mut self, passed: Passed) {
+        self.passed = passed;
+        while let Some(first) = self.ending.first_entry() {
+            if *first.key() > passed.compute {
+                break;
+            }
+            for lease in first.remove() {
+                self.unpin(&lease);
+            }
+        }
     }
 
     fn unpin(&mut self, lease: &Lease) {
-        for pack in lease.packs() {
-            self.packs[pack].pins -= 1;
-        }
+        lease.packs().for_each(|(pack, _)| self.pins[pack] -= 1);
     }
+}
 
-    /// Bytes that packs could still take, in blocks that are there and in blocks that the budget allows.
-    fn available(&self) -> u64 {
-        self.budget.available() + self.places.account().free()
-    }
-
-    fn short(&self, what: &str, needed: u64) -> OverBudget {
-        OverBudget { what: what.into(), needed, available: self.available(), cap: self.budget.cap() }
-    }
-
-    /// Finds a place for a pack, in a new block if need be.
-    fn place(&mut self, pack: usize) -> Result<Range> {
-        let name = format!("pack {pack}");
-        let (len, room) = (self.packs[pack].len, self.packs[pack].room());
-        match self.places.allocate(HOLDER, len, PACK_ALIGN) {
-            Err(AllocError::NoRoom { free, longest, .. }) => {
-                if room > self.available() {
-                    return Err(self.short(&name, room).into());
-                }
-                if room > self.budget.available() {
-                    return Err(AllocError::NoRoom { name, needed: room, free, longest }.into());
-                }
-            }
-            done => return Ok(done?),
-        }
-        self.add_block(pack)?;
-        Ok(self.places.allocate(HOLDER, len, PACK_ALIGN)?)
-    }
-
-    /// Makes a block for `pack` and those after it that are not in VRAM, as many as fit.
-    fn add_block(&mut self, pack: usize) -> Result<()> {
-        let most = self.max_block.min(self.budget.available());
-        let mut len = self.packs[pack].room();
-        for next in self.packs[pack + 1..].iter().filter(|p| p.tier() != MemoryTier::VramHot) {
-            if len + next.room() > most {
-                break;
-            }
-            len += next.room();
-        }
-        self.budget.reserve("a block of packs", len)?;
-        match self.store.create_block(len) {
-            Ok(address) => {
-                debug_assert!(address.is_multiple_of(PACK_ALIGN), "block at {address:#x}");
-                self.places.add_block(len);
-                self.bases.push(address);
-                Ok(())
-            }
-            Err(error) => {
-                self.budget.release(len);
-                Err(ResidencyError::Store { doing: format!("make a block of {}", ByteSize(len)), error })
-            }
-        }
-    }
+fn store(doing: &str, error: super::BoxError) -> ResidencyError {
+    ResidencyError::Store { doing: doing.into(), error }
 }

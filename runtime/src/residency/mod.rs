@@ -1,12 +1,13 @@
 //! Which pack is where, and for how long. No Vulkan: device memory is behind [`PackStore`], file bytes behind
-//! [`PackSource`], so that a simulator drives millions of steps without either.
+//! [`PackReader`], so that a simulator drives millions of steps without either.
 //!
 //! | file | what |
 //! |---|---|
 //! | `tier.rs` | [`MemoryTier`]: the places a pack can be |
-//! | `store.rs` | [`PackStore`]: blocks of device memory, and copies into them |
-//! | `source.rs` | [`PackSource`]: where the bytes of a pack come from |
-//! | `manager.rs` | [`NomadPackManager`]: the state of every pack; loads and unloads |
+//! | `scheduler.rs` | [`PackScheduler`]: what is read, copied and overwritten next; pure |
+//! | `manager.rs` | [`NomadPackManager`]: the state of every pack, and the acts that change it |
+//! | `pool.rs` | one tier's blocks and their budget |
+//! | `store.rs` | [`PackStore`], [`PackReader`], [`PackCheck`]: the effects that it needs |
 //! | `lease.rs` | [`Lease`]: packs that may not move while the GPU reads them |
 //! | `plan.rs` | [`Plan`]: which pack lives where and how large the rings are; what that is made from |
 //! | `planner.rs` | [`plan`]: chooses them |
@@ -23,7 +24,8 @@ mod manager;
 mod oracle;
 mod plan;
 mod planner;
-mod source;
+mod pool;
+mod scheduler;
 mod spread;
 mod store;
 mod telemetry;
@@ -32,12 +34,12 @@ mod tier;
 pub use error::ResidencyError;
 pub use forecast::{Forecast, Wire, WireLoad, Wires};
 pub use lease::Lease;
-pub use manager::{MAX_BLOCK, NomadPackManager, PACK_ALIGN};
+pub use manager::{Cancel, MAX_BLOCK, NomadPackManager, PACK_ALIGN, Residence};
 pub use oracle::{DensePass, VitalityOracle};
 pub use plan::{Limits, Need, PackTraffic, Plan, TooSmall};
 pub use planner::plan;
-pub use source::PackSource;
-pub use store::{BoxError, PackStore};
+pub use scheduler::{Action, Blocked, PackScheduler, Passed, Spot};
+pub use store::{BoxError, Location, PackCheck, PackReader, PackStore};
 pub use telemetry::{Counters, TierShare};
 pub use tier::MemoryTier;
 
@@ -45,7 +47,5 @@ pub use tier::MemoryTier;
 mod planner_laws;
 #[cfg(test)]
 mod policies;
-#[cfg(test)]
-mod simulator;
 #[cfg(test)]
 mod wires;

@@ -1,20 +1,41 @@
 //! What happened, and what is where.
 
+use std::time::Duration;
+
 use super::MemoryTier;
 
 /// What happened since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Packs found in VRAM by a lease.
-    pub hits: u64,
-    /// Packs that a lease asked for and that were not in VRAM.
-    pub misses: u64,
-    /// Packs copied into VRAM.
-    pub loads: u64,
+    /// Packs that leases covered.
+    pub uses: u64,
+    /// Bytes of packs that leases covered, by the tier that they came from: VRAM, RAM, disk.
+    pub used_bytes: [u64; 3],
+    /// Packs read from disk.
+    pub reads: u64,
+    /// Bytes read from disk.
+    pub read_bytes: u64,
+    /// Copies into VRAM.
+    pub copies: u64,
     /// Bytes copied into VRAM.
-    pub loaded_bytes: u64,
-    /// Packs taken out of VRAM.
-    pub evictions: u64,
+    pub copied_bytes: u64,
+    /// Time that leases waited for a read, or for a slot.
+    pub stall: Duration,
+}
+
+impl Counters {
+    /// What happened after `before`.
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            uses: self.uses - before.uses,
+            used_bytes: std::array::from_fn(|tier| self.used_bytes[tier] - before.used_bytes[tier]),
+            reads: self.reads - before.reads,
+            read_bytes: self.read_bytes - before.read_bytes,
+            copies: self.copies - before.copies,
+            copied_bytes: self.copied_bytes - before.copied_bytes,
+            stall: self.stall.saturating_sub(before.stall),
+        }
+    }
 }
 
 /// What one tier holds.

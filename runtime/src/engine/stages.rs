@@ -1,0 +1,164 @@
+//! A pass on its way to the device: what is recorded is submitted whenever weights have to be waited for.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::pack_table::PackTable;
+use super::{EngineError, LoadProgress, Packs, Profile};
+use crate::gpu::{Gpu, Pipeline, QueueKind, Recorder, Ticket};
+use crate::residency::{Lease, MemoryTier};
+
+/// Packs that arrive together before work that reads them is submitted: of a ring of slots, a third; one third is then being
+/// computed on and one is being copied.
+const SHARE_OF_SLOTS: usize = 3;
+
+/// Records commands, and submits them as the packs that they read come.
+pub struct Stages<'a> {
+    gpu: &'a Gpu,
+    packs: &'a mut Packs,
+    /// Where products find packs.
+    table: &'a mut PackTable,
+    /// Where the embedding finds them: in RAM too.
+    lookups: &'a mut PackTable,
+    profile: Option<&'a RefCell<Profile>>,
+    recorder: Recorder,
+    name: &'static str,
+    /// Nothing is recorded.
+    empty: bool,
+    leases: Vec<Lease>,
+    /// The value of the copies' timeline that the recording waits for.
+    after: u64,
+    /// The work that read the gather slot last.
+    gathered: Option<Ticket>,
+    /// Hears of what is read, of so many bytes that stay.
+    progress: Option<(&'a mut LoadProgress, u64)>,
+}
+
+impl<'a> Stages<'a> {
+    /// Nothing recorded yet.
+    pub fn new(
+        gpu: &'a Gpu,
+        packs: &'a mut Packs,
+        [table, lookups]: [&'a mut PackTable; 2],
+        profile: Option<&'a RefCell<Profile>>,
+        name: &'static str,
+    ) -> Result<Self, EngineError> {
+        let recorder = start(gpu, profile, name)?;
+        let (empty, leases, after, gathered) = (true, Vec::new(), 0, None);
+        Ok(Self { gpu, packs, table, lookups, profile, recorder, name, empty, leases, after, gathered, progress: None })
+    }
+
+    /// Tells `progress`, where there is one, of the bytes read, out of `all`.
+    pub fn tell(&mut self, progress: Option<&'a mut LoadProgress>, all: u64) {
+        self.progress = progress.map(|progress| (progress, all));
+    }
+
+    /// For commands that read no weights.
+    pub fn recorder(&mut self) -> &mut Recorder {
+        self.empty = false;
+        &mut self.recorder
+    }
+
+    /// A dispatch whose results the next one reads.
+    pub fn dispatch(&mut self, kernel: &Arc<Pipeline>, args: &[u8], groups: [u32; 3]) {
+        self.recorder().dispatch(kernel, args, groups).barrier();
+        self.mark(kernel.name());
+    }
+
+    /// Ends a time that the profile counts under `name`.
+    pub fn mark(&mut self, name: &str) {
+        if let Some(profile) = self.profile {
+            profile.borrow_mut().mark(&mut self.recorder, name);
+        }
+    }
+
+    /// The packs of an operation, in groups that are there at the same time. All of them, where all are in VRAM.
+    pub fn groups(&self, packs: &[usize]) -> Vec<Vec<usize>> {
+        if packs.iter().all(|&pack| self.packs.stays(pack)) {
+            return vec![packs.to_vec()];
+        }
+        let most = (self.packs.residence().slots.0 / SHARE_OF_SLOTS).max(1);
+        packs.chunks(most).map(<[usize]>::to_vec).collect()
+    }
+
+    /// What is recorded next reads `packs`: it is going to start when they are there.
+    pub fn need(&mut self, packs: &[usize]) -> Result<(), EngineError> {
+        if !self.empty && !packs.iter().all(|&pack| self.packs.stays(pack)) {
+            self.submit()?;
+        }
+        let lease = self.packs.lease(packs)?;
+        self.take(lease, false);
+        Ok(())
+    }
+
+    /// What is recorded next reads rows of `pack`, by the lookups' table.
+    pub fn look_up(&mut self, pack: usize) -> Result<(), EngineError> {
+        if self.packs.residence().homes[pack] == MemoryTier::DiskCold {
+            if !self.empty {
+                self.gathered = Some(self.submit()?);
+            }
+            // the slot that it is read into is free when that is over
+            self.gathered.take().map_or(Ok(()), |ticket| self.gpu.wait(ticket))?;
+        }
+        let lease = self.packs.look_up(pack)?;
+        self.take(lease, true);
+        Ok(())
+    }
+
+    fn take(&mut self, lease: Lease, lookup: bool) {
+        self.after = self.after.max(lease.after);
+        let table = if lookup { &mut *self.lookups } else { &mut *self.table };
+        table.set(&lease);
+        table.flush(&mut self.recorder);
+        self.leases.push(lease);
+    }
+
+    /// Address of the table that products use, and of the embedding's.
+    pub fn tables(&self) -> [u64; 2] {
+        [self.table.address(), self.lookups.address()]
+    }
+
+    /// Submits what is recorded, and starts anew.
+    pub fn submit(&mut self) -> Result<Ticket, EngineError> {
+        let recorder = std::mem::replace(&mut self.recorder, start(self.gpu, None, self.name)?);
+        let copied = self.gpu.ticket(QueueKind::Transfer, self.after);
+        let ticket = self.gpu.submit_after(&recorder.finish()?, &[self.gpu.uploaded(), copied])?;
+        self.leases.drain(..).for_each(|lease| self.packs.release(lease, ticket.value()));
+        self.empty = true;
+        if let Some(profile) = self.profile {
+            self.gpu.wait(ticket)?;
+            profile.borrow_mut().collect()?;
+            profile.borrow_mut().start(&mut self.recorder);
+        }
+        // slots that are free when this is over can be copied to behind it
+        self.packs.pump()?;
+        if let Some((progress, all)) = &mut self.progress {
+            progress(self.packs.counters().read_bytes.min(*all), *all);
+        }
+        Ok(ticket)
+    }
+
+    /// Waits for submitted work, while packs keep coming.
+    pub fn wait(&mut self, ticket: Ticket) -> Result<(), EngineError> {
+        const PATIENCE: std::time::Duration = std::time::Duration::from_micros(500);
+        while !self.gpu.wait_for(ticket, PATIENCE)? {
+            self.packs.pump()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Stages<'_> {
+    fn drop(&mut self) {
+        // what was never submitted reads nothing
+        self.leases.drain(..).for_each(|lease| self.packs.release(lease, 0));
+    }
+}
+
+fn start(gpu: &Gpu, profile: Option<&RefCell<Profile>>, name: &str) -> Result<Recorder, EngineError> {
+    let mut recorder = gpu.recorder(name)?;
+    if let Some(profile) = profile {
+        profile.borrow_mut().start(&mut recorder);
+    }
+    Ok(recorder)
+}

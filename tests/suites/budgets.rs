@@ -1,0 +1,113 @@
+//! Budgets of device memory and RAM: logits are the same bits under all of them, and the caps hold.
+
+use std::path::{Path, PathBuf};
+
+use symbiote_format::Codec;
+use symbiote_packer::{Choice, ConvertOptions, Policy, Target, convert};
+use symbiote_runtime::engine::{EngineError, OpenOptions, SymbioteEngine};
+use symbiote_runtime::gpu::GpuOptions;
+use symbiote_runtime::residency::MemoryTier;
+use symbiote_tests::fixtures;
+
+const MIB: u64 = 1 << 20;
+
+/// How a device's memory is treated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Machine {
+    /// As this one's is: where that is a CPU, RAM.
+    Own,
+    /// As memory that the host does not reach: packs go there through pinned memory, by copies.
+    Discrete,
+}
+
+/// What a run is allowed.
+#[derive(Clone, Copy, Debug)]
+struct Caps {
+    machine: Machine,
+    vram: Option<u64>,
+    ram: Option<u64>,
+}
+
+fn open(pak: &Path, caps: Caps) -> Result<SymbioteEngine, EngineError> {
+    let gpu = GpuOptions {
+        validation: true,
+        vram_cap: caps.vram,
+        force_staging: caps.machine == Machine::Discrete,
+        ..GpuOptions::default()
+    };
+    let options = OpenOptions {
+        gpu,
+        ram_cap: caps.ram,
+        context: Some(64),
+        batch: Some(16),
+        verify: true,
+        ..OpenOptions::default()
+    };
+    SymbioteEngine::open(pak, &options)
+}
+
+/// The bits of the logits of a prompt in two passes, all of its rows, then of tokens one by one.
+fn logits(engine: &mut SymbioteEngine) -> Vec<u32> {
+    let mut bits = Vec::new();
+    let prompt: Vec<u32> = (0..24).map(|i| i * 7 % 100).collect();
+    engine.forward_from(&prompt, 0, &mut |_, row| bits.extend(row.iter().map(|v| v.to_bits()))).unwrap();
+    for token in 0..6 {
+        bits.extend(engine.forward(&[token * 11]).unwrap().iter().map(|v| v.to_bits()));
+    }
+    // a prompt of which only the last row is wanted skips the head
+    engine.truncate(0);
+    bits.extend(engine.forward(&prompt).unwrap().iter().map(|v| v.to_bits()));
+    assert_eq!(engine.gpu().validation_errors(), 0, "{:#?}", engine.gpu().validation_messages());
+    bits
+}
+
+/// An archive of many small packs.
+fn archive(folder: &Path, fixture: &str, codec: Codec) -> PathBuf {
+    let pak = folder.join(format!("{fixture}-{codec}.pak"));
+    let policy = Policy::new(Target::Run, Choice::Only(codec)).unwrap();
+    let options = ConvertOptions { policy, pack_size: 4096, force: true, ..ConvertOptions::default() };
+    convert(&fixtures::path(fixture), &pak, &options, &()).unwrap();
+    pak
+}
+
+/// The least device memory and RAM that are accepted.
+fn least(pak: &Path, machine: Machine) -> (u64, u64) {
+    let vram = match open(pak, Caps { machine, vram: Some(0), ram: None }) {
+        Err(EngineError::Memory { need, .. }) => need.bytes(),
+        other => panic!("{:?}", other.err()),
+    };
+    let ram = match open(pak, Caps { machine, vram: Some(vram), ram: Some(0) }) {
+        Err(EngineError::Ram { needed, .. }) => needed,
+        other => panic!("{:?}", other.err()),
+    };
+    (vram, ram)
+}
+
+#[test]
+fn logits_are_the_same_bits_under_every_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    for (fixture, codec) in [("tiny-llama-bf16-tied", Codec::P12), ("tiny-llama", Codec::Raw)] {
+        let pak = archive(folder.path(), fixture, codec);
+        for machine in [Machine::Own, Machine::Discrete] {
+            let (vram, ram) = least(&pak, machine);
+            let mut whole = open(&pak, Caps { machine, vram: None, ram: None }).unwrap();
+            let expected = logits(&mut whole);
+            let all = whole.gpu().memory_used().device;
+            assert!(all > vram, "{all} {vram}");
+            let mut streamed = 0;
+            for part in 0..=5 {
+                let vram = Some(vram + (all - vram) * part / 5);
+                for ram in [None, Some(ram + MIB)] {
+                    let caps = Caps { machine, vram, ram };
+                    let mut engine = open(&pak, caps).unwrap_or_else(|e| panic!("{caps:?}: {e}"));
+                    assert!(logits(&mut engine) == expected, "{fixture} {codec} {caps:?}");
+                    let used = engine.gpu().memory_used().device;
+                    assert!(used <= vram.unwrap(), "{used} of {caps:?}");
+                    let shares = engine.packs().distribution();
+                    streamed += shares.iter().filter(|s| s.tier != MemoryTier::VramHot).map(|s| s.packs).sum::<usize>();
+                }
+            }
+            assert!(streamed > 50, "{streamed}");
+        }
+    }
+}
