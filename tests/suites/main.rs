@@ -7,3 +7,4 @@ mod kernels;
 mod logits;
 mod packed_logits;
 mod peer;
+mod synthetic;
