@@ -46,10 +46,6 @@ pub fn convert(
     options: &ConvertOptions,
     monitor: &dyn Monitor,
 ) -> Result<ArchiveReport, Error> {
-    let found = options.pack_size;
-    if !limits::PACK_TARGET.contains(&found) {
-        return Err(Problem::PackSize { found }).at(input);
-    }
     let mut checkpoint = source::open(input)?;
     if checkpoint.files.iter().any(|file| same_file(file.path(), output)) {
         return Err(Problem::OutputUnusable).at(output);
@@ -62,7 +58,8 @@ pub fn convert(
     let origin = Files { outline: &outline, files: &checkpoint.files, stored: &stored };
     let mut out = Output::create(output, index_offset, options.force)?;
     let (policy, threads) = (options.policy, options.threads);
-    let segments = Segments { outline: &outline, origin: &origin, policy, threads, monitor };
+    let memory = limits::BUFFER_BYTES;
+    let segments = Segments { outline: &outline, origin: &origin, policy, memory, threads, monitor };
     let (packs, sources) = code_and_hash(&segments, &checkpoint.files, &mut out)?;
     index.provenance.sources = sources;
     let report = archive_writer::finish(index, &packs, &mut out, monitor)?;

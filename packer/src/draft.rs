@@ -6,7 +6,8 @@ use symbiote_format::{Codec, FormatError, Index, Part, Provenance, Tensor, Weigh
 
 use crate::architecture::ModelTensor;
 use crate::archive_writer::lay_out;
-use crate::error::{At, Error};
+use crate::error::{At, Error, Problem};
+use crate::limits;
 use crate::outline::Matrix;
 use crate::planner::{PlanTensor, PlannedPack, RowRange, plan};
 use crate::source::{Checkpoint, StoredTensor};
@@ -29,6 +30,9 @@ pub(crate) fn draft(
     target: u64,
     input: &Path,
 ) -> Result<Draft, Error> {
+    if !limits::PACK_TARGET.contains(&target) {
+        return Err(Problem::PackSize { found: target }).at(input);
+    }
     let shapes = tensors.iter().map(plan_tensor).collect::<Result<Vec<_>, _>>().at(input)?;
     let planned = plan(&shapes, &checkpoint.config, target).at(input)?;
     let order = order_of_first_part(&planned, tensors.len());

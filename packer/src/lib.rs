@@ -3,7 +3,7 @@
 //! [`convert`] reads a source into a checkpoint (`source`), gives its tensors their places (`architecture`), cuts them
 //! into packs (`planner`), drafts the index (`draft`) and writes the weights (`segments`), each part by the codec that a
 //! [`Policy`] allows and that makes it smallest (`coding`), into a file that appears whole or not at all (`output`).
-//! [`repack`] does the last of it again, from an archive; [`measure`](measure()) says what each codec would make of a model.
+//! [`repack`] does the last of it again, from an archive; [`synthesize`] does it for a model that nobody trained; [`measure`](measure()) says what each codec would make of a model.
 #![deny(missing_docs)]
 
 mod architecture;
@@ -30,6 +30,7 @@ mod report;
 mod segments;
 mod source;
 mod source_hash;
+mod synthetic;
 mod verify;
 
 pub use architecture::ArchitectureError;
@@ -45,4 +46,5 @@ pub use repack::{RepackOptions, repack};
 pub use report::{ArchiveReport, CodecUse};
 pub use source::gguf::{GgufError, check_gguf};
 pub use source::safetensors::SafetensorsError;
+pub use synthetic::synthesize;
 pub use verify::{VerifyReport, verify};

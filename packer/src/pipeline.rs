@@ -7,12 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use crate::limits;
-
-/// Threads for jobs that take this much memory each; `most` is the caller's own bound.
-pub(crate) fn threads(bytes_each: u64, most: Option<usize>) -> usize {
+/// Threads for jobs that take `bytes_each` of `memory`; `most` is the caller's own bound.
+pub(crate) fn threads(memory: u64, bytes_each: u64, most: Option<usize>) -> usize {
     let there = thread::available_parallelism().map_or(1, usize::from);
-    let fit = usize::try_from(limits::BUFFER_BYTES / bytes_each.max(1)).unwrap_or(usize::MAX);
+    let fit = usize::try_from(memory / bytes_each.max(1)).unwrap_or(usize::MAX);
     there.min(fit).min(most.unwrap_or(usize::MAX)).max(1)
 }
 

@@ -7,6 +7,7 @@ use symbiote_format::{Codec, Index};
 use crate::archive_file::ArchiveFile;
 use crate::archive_writer::{self, lay_out};
 use crate::error::{At, Error, Problem};
+use crate::limits;
 use crate::monitor::Monitor;
 use crate::origin::Packed;
 use crate::outline::Outline;
@@ -45,7 +46,8 @@ pub fn repack(
     let mut index = file.index(&archive)?;
     let mut out = Output::create(output, longest(&mut index).at(input)?, options.force)?;
     let (policy, threads) = (options.policy, options.threads);
-    let segments = Segments { outline: &outline, origin: &origin, policy, threads, monitor };
+    let memory = limits::BUFFER_BYTES;
+    let segments = Segments { outline: &outline, origin: &origin, policy, memory, threads, monitor };
     let packs = archive_writer::begin(&segments, &mut out)?;
     let report = archive_writer::finish(index, &packs, &mut out, monitor)?;
     out.commit()?;

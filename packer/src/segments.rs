@@ -27,6 +27,8 @@ pub(crate) struct Segments<'a> {
     pub outline: &'a Outline,
     pub origin: &'a dyn Origin,
     pub policy: Policy,
+    /// Bytes for packs on their way through, which bound the threads.
+    pub memory: u64,
     /// At most this many threads do the coding.
     pub threads: Option<usize>,
     pub monitor: &'a dyn Monitor,
@@ -39,7 +41,7 @@ impl Segments<'_> {
         let count = self.outline.packs.len();
         let (longest_pack, longest_part) = self.outline.longest();
         // A thread has a pack as read and one as coded, a part as read, tried and decoded, and what codecs need.
-        let threads = pipeline::threads(2 * longest_pack + 4 * longest_part, self.threads);
+        let threads = pipeline::threads(self.memory, 2 * longest_pack + 4 * longest_part, self.threads);
         let buffers = vec![Vec::new(); threads + 2];
         let mut coded = Vec::with_capacity(count);
         let done = |number: usize, (segment, pack): (Vec<u8>, CodedPack)| {

@@ -7,7 +7,7 @@ use crate::error::{At, Error, Problem};
 use crate::monitor::Monitor;
 use crate::origin::{Origin, Packed};
 use crate::outline::Outline;
-use crate::pipeline;
+use crate::{limits, pipeline};
 
 /// What was found intact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ fn check(packed: &Packed, monitor: &dyn Monitor, further: Check) -> Result<Verif
     monitor.begin("verifying", bytes);
 
     // a part as decoded, and what its codec needs for that
-    let threads = pipeline::threads(longest_segment + 3 * packed.outline.longest().1, None);
+    let threads = pipeline::threads(limits::BUFFER_BYTES, longest_segment + 3 * packed.outline.longest().1, None);
     let worker = || {
         let (mut segment, mut raw) = (Vec::new(), Vec::new());
         move |pack: usize, ()| {

@@ -8,3 +8,4 @@ mod kernels;
 mod logits;
 mod packed_logits;
 mod peer;
+mod synthetic;

@@ -11,4 +11,4 @@ mod tensors;
 
 pub(crate) use description::{Architecture, Layout, by_config_json, by_gguf_name};
 pub use error::ArchitectureError;
-pub(crate) use tensors::{ModelTensor, assign};
+pub(crate) use tensors::{ModelTensor, assign, required};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use symbiote_format::{ModelConfig, NO_LAYER, TensorKind};
+use symbiote_format::{Dtype, ModelConfig, NO_LAYER, TensorKind};
 
 use super::ArchitectureError;
 use super::description::{Architecture, Layout, Presence, TensorRule};
@@ -63,6 +63,31 @@ pub(crate) fn assign(
         assigned.push(ModelTensor { stored, kind: TensorKind::Unused, layer: NO_LAYER });
     }
     Ok(assigned)
+}
+
+/// Every tensor that a model of this shape must have, its weights of type `dtype`, as if stored nowhere.
+pub(crate) fn required(
+    architecture: &Architecture,
+    layout: Layout,
+    config: &ModelConfig,
+    dtype: Dtype,
+) -> Vec<ModelTensor> {
+    let mut tensors = Vec::new();
+    for rule in architecture.tensors {
+        let there = match rule.presence {
+            Presence::Required => true,
+            Presence::Optional => false,
+            Presence::UnlessTied => !config.tied_embeddings,
+        };
+        let Some(pattern) = rule.pattern(layout).filter(|_| there) else { continue };
+        let shape: Vec<u64> = rule.shape.iter().map(|dim| dim.size(config)).collect();
+        for layer in layers(pattern, config) {
+            let name = pattern.replace("{}", &layer.to_string());
+            let stored = StoredTensor { name, dtype, shape: shape.clone(), file: 0, offset: 0, len: 0 };
+            tensors.push(ModelTensor { stored, kind: rule.kind, layer });
+        }
+    }
+    tensors
 }
 
 /// The layers that a name pattern stands for.

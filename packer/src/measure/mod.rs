@@ -20,10 +20,10 @@ use crate::monitor::Monitor;
 use crate::origin::{Files, Origin, Packed};
 use crate::outline::{Matrix, Outline, PartRows};
 use crate::output::Output;
-use crate::pipeline;
 use crate::planner::ROW_GRAIN;
 use crate::policy::{Choice, Policy, Sized, Target, smallest};
 use crate::source::{ForeignTensor, StoredTensor, Weights};
+use crate::{limits, pipeline};
 use exceptions::PlainLengths;
 use floor::Counts;
 use tally::Tally;
@@ -118,7 +118,7 @@ impl<'a> Measure<'a> {
         self.monitor.begin("measuring", self.outline.len());
         let (pack, part) = self.outline.longest();
         // A code that does not fit at all takes several times the part.
-        let threads = pipeline::threads(pack + 12 * part, None);
+        let threads = pipeline::threads(limits::BUFFER_BYTES, pack + 12 * part, None);
         let mut tally = Tally::new(self.outline);
         let done = |pack: usize, parts: Vec<PartMeasure>| {
             if self.monitor.interrupted() {

@@ -1,0 +1,171 @@
+//! Archives of models that nobody trained, of any shape, for measurements of speed: gaussian weights, made pack by pack on
+//! their way into the archive, so that there is never a source.
+
+use std::path::Path;
+
+use symbiote_format::{Dtype, Metadata, ModelConfig, TensorKind};
+
+use crate::architecture::{self, ArchitectureError, Layout};
+use crate::archive_writer;
+use crate::convert::ConvertOptions;
+use crate::draft::{Draft, draft};
+use crate::error::{At, Error};
+use crate::monitor::Monitor;
+use crate::origin::Origin;
+use crate::outline::Outline;
+use crate::output::Output;
+use crate::report::ArchiveReport;
+use crate::segments::Segments;
+use crate::source::Checkpoint;
+
+/// That of most models before they are trained, and near that of many after it.
+const SIGMA: f64 = 0.02;
+/// 1.0 in bf16.
+const ONE: [u8; 2] = [0x80, 0x3F];
+const VALUES: usize = 1 << 16;
+
+/// Writes an archive of a Llama of this shape, its matrices gaussian and its norms 1, in bf16, and without a tokenizer. The
+/// archive depends on the shape and on the pack size and policy in `options` alone. Every thread asked for is used: each
+/// takes as much memory as six packs.
+pub fn synthesize(
+    config: &ModelConfig,
+    output: &Path,
+    options: &ConvertOptions,
+    monitor: &dyn Monitor,
+) -> Result<ArchiveReport, Error> {
+    // reading checks the limits, and what one hyperparameter asks of another
+    let config = ModelConfig::from_params(config.to_params()).map_err(ArchitectureError::from).at(output)?;
+    let architecture = architecture::by_gguf_name("llama").at(output)?;
+    let layout = Layout::HuggingFace;
+    let tensors = architecture::required(architecture, layout, &config, Dtype::Bf16);
+    let metadata = vec![Metadata { key: "general.name".into(), value: "synthetic, gaussian weights".into() }];
+    let (files, tokenizer) = (Vec::new(), None);
+    let checkpoint = Checkpoint { layout, files, tensors: Vec::new(), architecture, config, tokenizer, metadata };
+    let Draft { mut index, index_offset, .. } = draft(&checkpoint, tensors, options.pack_size, output)?;
+    index.provenance.source_format = "synthetic".into();
+
+    let outline = Outline::of(&index).at(output)?;
+    let norm = |kind| [TensorKind::AttentionNorm, TensorKind::FfnNorm, TensorKind::OutputNorm].contains(&kind);
+    let norms = index.tensors.iter().map(|t| TensorKind::from_code(t.kind).is_some_and(norm)).collect();
+    let origin = Gaussian { outline: &outline, norms, values: quantiles() };
+    let mut out = Output::create(output, index_offset, options.force)?;
+    let (policy, threads, memory) = (options.policy, options.threads, u64::MAX);
+    let segments = Segments { outline: &outline, origin: &origin, policy, memory, threads, monitor };
+    let packs = archive_writer::begin(&segments, &mut out)?;
+    let report = archive_writer::finish(index, &packs, &mut out, monitor)?;
+    out.commit()?;
+    Ok(report)
+}
+
+/// Weights made on demand: each depends on its tensor, row and column alone.
+struct Gaussian<'a> {
+    outline: &'a Outline,
+    /// The tensors that are 1 throughout.
+    norms: Vec<bool>,
+    /// Little-endian bf16, all equally likely.
+    values: Box<[[u8; 2]; VALUES]>,
+}
+
+impl Origin for Gaussian<'_> {
+    fn fetch(&self, _: usize, _: &mut Vec<u8>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn part(&self, part: usize, _: &[u8], raw: &mut [u8]) -> Result<(), Error> {
+        let rows = self.outline.parts[part];
+        if self.norms[rows.tensor] {
+            raw.as_chunks_mut().0.fill(ONE);
+            return Ok(());
+        }
+        let row_len = 2 * self.outline.tensor(part).columns as usize;
+        for (row, raw) in (rows.row..).zip(raw.chunks_exact_mut(row_len)) {
+            self.fill(splitmix((rows.tensor as u64) << 32 | u64::from(row)), raw);
+        }
+        Ok(())
+    }
+}
+
+impl Gaussian<'_> {
+    /// Writes a row: every number that the generator draws gives four weights, the last of a row perhaps fewer.
+    fn fill(&self, seed: u64, row: &mut [u8]) {
+        let (fours, rest) = row.as_chunks_mut::<8>();
+        let mut state = seed;
+        for four in fours {
+            *four = self.draw(state);
+            state = state.wrapping_add(GOLDEN);
+        }
+        let last = self.draw(state);
+        rest.copy_from_slice(&last[..rest.len()]);
+    }
+
+    fn draw(&self, state: u64) -> [u8; 8] {
+        let b = splitmix(state).to_le_bytes();
+        let value = |low, high| self.values[usize::from(u16::from_le_bytes([low, high]))];
+        let ([a0, a1], [b0, b1]) = (value(b[0], b[1]), value(b[2], b[3]));
+        let ([c0, c1], [d0, d1]) = (value(b[4], b[5]), value(b[6], b[7]));
+        [a0, a1, b0, b1, c0, c1, d0, d1]
+    }
+}
+
+/// The step of SplitMix64: 2^64 divided by the golden ratio.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): what it draws in this state.
+fn splitmix(state: u64) -> u64 {
+    let z = state.wrapping_add(GOLDEN);
+    let z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ z >> 31
+}
+
+/// The gaussian's quantiles in the middle of each of the table's equal shares, found by adding up its density.
+fn quantiles() -> Box<[[u8; 2]; VALUES]> {
+    const STEP: f64 = 1e-3;
+    const SHARE: f64 = 1.0 / VALUES as f64;
+    let density = |x: f64| (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt();
+    let mut table = Box::new([[0; 2]; VALUES]);
+    let (mut x, mut below) = (0.0, 0.0);
+    for i in 0..VALUES / 2 {
+        let wanted = (i as f64 + 0.5) * SHARE;
+        let mut slice = STEP * density(x + STEP / 2.0);
+        while below + slice < wanted {
+            (x, below) = (x + STEP, below + slice);
+            slice = STEP * density(x + STEP / 2.0);
+        }
+        let value = SIGMA * (x + STEP * (wanted - below) / slice);
+        (table[VALUES / 2 + i], table[VALUES / 2 - 1 - i]) = (bf16(value), bf16(-value));
+    }
+    table
+}
+
+/// The nearest bf16 but for ties, which do not matter here.
+fn bf16(value: f64) -> [u8; 2] {
+    #[expect(clippy::cast_possible_truncation, reason = "rounds")]
+    let [_, _, low, high] = ((value as f32).to_bits() + 0x8000).to_le_bytes();
+    [low, high]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_gaussian() {
+        let table = quantiles();
+        let value = |b: [u8; 2]| f64::from(f32::from_le_bytes([0, 0, b[0], b[1]])) / SIGMA;
+        assert!(table.windows(2).all(|w| value(w[0]) <= value(w[1])), "quantiles rise");
+        // scipy.stats.norm.ppf((i + 0.5) / 65536)
+        for (i, expected) in [(32768, 1.9124e-5), (49152, 0.674_514), (62258, 1.644_80), (65535, 4.325_38)] {
+            assert!((value(table[i]) / expected - 1.0).abs() < 5e-3, "{i}: {} {expected}", value(table[i]));
+        }
+        let outline = Outline::default();
+        let origin = Gaussian { outline: &outline, norms: Vec::new(), values: table };
+        let mut row = vec![0; 200_002];
+        origin.fill(7, &mut row);
+        let drawn: Vec<f64> = row.as_chunks().0.iter().map(|b| value(*b)).collect();
+        let moment = |power| drawn.iter().map(|x| x.powi(power)).sum::<f64>() / drawn.len() as f64;
+        assert!(moment(1).abs() < 0.02 && (moment(2) - 1.0).abs() < 0.02 && (moment(4) - 3.0).abs() < 0.15);
+        let next: f64 = drawn.windows(2).map(|w| w[0] * w[1]).sum::<f64>() / drawn.len() as f64;
+        assert!(next.abs() < 0.02, "neighbours have nothing to do with each other: {next}");
+    }
+}
