@@ -69,6 +69,82 @@ pub struct Args {
 pub enum Command {
     /// Measure how well a model predicts a text, as llama-perplexity counts it
     Perplexity(PerplexityArgs),
+    /// Say what will be where, and how fast that can be, without loading the model
+    Plan(PlanArgs),
+    /// Measure how fast a model runs under its budgets, beside what disk, link and VRAM allow
+    Bench(BenchArgs),
+}
+
+#[derive(Parser)]
+pub struct PlanArgs {
+    /// The model
+    pub model: PathBuf,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub wires: WireArgs,
+
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+#[derive(Parser)]
+pub struct BenchArgs {
+    /// The model
+    pub model: PathBuf,
+
+    /// Tokens of the prompt
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub prompt_tokens: usize,
+
+    /// Tokens to decode
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 32)]
+    pub tokens: usize,
+
+    /// Measure N budgets of VRAM, from the least that works to all that is of use
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub sweep: u32,
+
+    /// Draw the sweep into this SVG file
+    #[arg(long, value_name = "FILE", requires = "sweep")]
+    pub chart: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub wires: WireArgs,
+
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// Rates in GB/s, each 10^9 bytes.
+#[derive(Parser)]
+#[command(next_help_heading = "Wires")]
+pub struct WireArgs {
+    /// Rate of the disk [default: measured]
+    #[arg(long, value_name = "GB/S", value_parser = positive)]
+    pub disk_gbps: Option<f64>,
+
+    /// Rate from RAM to VRAM [default: measured]
+    #[arg(long, value_name = "GB/S", value_parser = positive)]
+    pub link_gbps: Option<f64>,
+
+    /// Rate at which kernels read weights [default: measured]
+    #[arg(long, value_name = "GB/S", value_parser = positive)]
+    pub vram_gbps: Option<f64>,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && f64::is_finite(rate) => Ok(rate),
+        _ => Err("it must be a number above 0".into()),
+    }
 }
 
 #[derive(Parser)]

@@ -5,18 +5,22 @@
 //! | `args.rs` | flags, and what they mean to the library |
 //! | `answer.rs` | one prompt, one answer |
 //! | `chat.rs` | a conversation |
-//! | `perplexity.rs` | `symbiote-run perplexity` |
+//! | `perplexity.rs`, `plan.rs`, `bench.rs` | the commands of these names |
+//! | `chart.rs` | lines as a picture |
 //! | `open.rs` | opening the engine, with a progress bar; devices |
 //! | `output.rs` | what the program says, and how it fails |
 //! | `interrupt.rs` | Ctrl-C |
 
 mod answer;
 mod args;
+mod bench;
+mod chart;
 mod chat;
 mod interrupt;
 mod open;
 mod output;
 mod perplexity;
+mod plan;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -59,8 +63,11 @@ fn run(args: Args) -> Result<(), Failure> {
     if args.list_devices {
         return open::list_devices(args.engine.validation, args.json);
     }
-    if let Some(Command::Perplexity(p)) = args.command {
-        return perplexity::run(&p);
+    match &args.command {
+        Some(Command::Perplexity(args)) => return perplexity::run(args),
+        Some(Command::Plan(args)) => return plan::run(args),
+        Some(Command::Bench(args)) => return bench::run(args),
+        None => {}
     }
     // clap asks for a model unless a command or --list-devices is there
     let model = args.model.clone().ok_or("name a .pak file")?;

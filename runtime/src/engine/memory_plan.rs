@@ -34,6 +34,7 @@ impl MemoryPlan {
         context: u32,
         held: u64,
         options: &OpenOptions,
+        wires: Wires,
     ) -> Result<Self, EngineError> {
         let unified = gpu.is_unified();
         let available = gpu.memory_available();
@@ -42,7 +43,7 @@ impl MemoryPlan {
         // on a unified device everything is in RAM
         let held = held + SLACK + if unified { need.bytes() } else { need.host };
         let limits = Limits { vram: available.saturating_sub(need.bytes()), ram: ram.saturating_sub(held), unified };
-        let plan = plan(&traffic, limits, USUAL_WIRES).map_err(|small| {
+        let plan = plan(&traffic, limits, wires).map_err(|small| {
             let vram = available < need.bytes() + small.vram_least;
             if vram && !(unified && limits.ram < limits.vram) {
                 let need = Need { weights: need.weights + small.vram_least, ..need };

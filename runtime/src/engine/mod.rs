@@ -17,6 +17,7 @@
 //! | `matrix_layout.rs` | whether cooperative matrices lie as the kernels want them |
 //! | `shader_source.rs` | where kernels come from |
 //! | `profile.rs` | time by kernel |
+//! | `wires.rs` | how fast disk, link and VRAM are |
 //! | `rope.rs`, `sampler.rs` | angles; the next token |
 //! | `options.rs`, `error.rs` | settings; [`EngineError`] |
 
@@ -40,6 +41,7 @@ mod stages;
 mod state;
 mod symbiote_engine;
 mod weights;
+mod wires;
 
 pub use error::EngineError;
 pub use generate::{Generation, Stop};
@@ -51,3 +53,4 @@ pub use profile::{KernelTime, Profile};
 pub use rope::Rope;
 pub use sampler::{Sampler, Sampling};
 pub use symbiote_engine::{LoadProgress, Packs, SymbioteEngine};
+pub use wires::measure_wires;

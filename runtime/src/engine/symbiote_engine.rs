@@ -8,20 +8,20 @@ use std::sync::Arc;
 use super::forward::Pass;
 use super::kernels::Kernels;
 use super::matrix_layout;
-use super::memory_plan::MemoryPlan;
+use super::memory_plan::{MemoryPlan, USUAL_WIRES};
 use super::need::Need;
 use super::pack_blocks::PackBlocks;
 use super::pack_file::{PackFile, PackJudge};
 use super::pack_table::{PackTable, PartTables};
 use super::shader_source::BuiltIn;
 use super::stages::Stages;
-use super::state::{Activations, KvCache, LOGIT_ROWS, stride};
+use super::state::{ActivationSizes, Activations, KvCache, LOGIT_ROWS, stride};
 use super::weights::Weights;
 use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, KernelTime, OpenOptions, Profile, Rope};
 use crate::gpu::{DeviceInfo, Gpu, ReloadReport, ShaderCache};
 use crate::memory::resident_bytes;
 use crate::pak::{AsyncPrefetcher, PakFile, PrefetchOptions};
-use crate::residency::{Cancel, NomadPackManager};
+use crate::residency::{Cancel, NomadPackManager, Wires};
 use crate::text::Tokenizer;
 use symbiote_format::ModelConfig;
 
@@ -59,31 +59,22 @@ pub struct SymbioteEngine {
 impl SymbioteEngine {
     /// Opens an archive on a device and finds a place for all of it. Weights are read as the first tokens need them.
     pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self, EngineError> {
-        let pak = Arc::new(PakFile::open(path)?);
-        let config = pak.config().clone();
-        check(pak.archive().index().architecture.as_str(), &config)?;
-        let context = options.context.unwrap_or(config.context_length.min(DEFAULT_CONTEXT));
-        if context == 0 || context > config.context_length {
-            return Err(EngineError::Context { asked: context, least: 1, most: config.context_length });
-        }
-        let batch = options.batch.unwrap_or(DEFAULT_BATCH).clamp(1, context);
+        Self::open_with(path, options, USUAL_WIRES)
+    }
 
-        let gpu = Gpu::open(&options.gpu)?;
-        let open_device = resident_bytes();
-        let archived = pak.archive().index().tokenizer.as_ref();
-        let tokenizer = archived.map(|t| Tokenizer::from_archive(t, config.vocab_size)).transpose()?.map(Arc::new);
-        let cache = ShaderCache::new(&gpu, BuiltIn, options.shader_dir.clone())?;
-        let matrices = matrix_layout::as_expected(&gpu, &cache)?;
-        let kernels = Kernels::new(cache, gpu.info(), matrices);
-        let mut weights = Weights::new(pak.archive(), kernels.tile_rows())?;
-        let rope = Rope::new(&config, context, &weights.rope_factors);
-        let splits = kernels.attention_splits();
-        let sizes = Activations::sizes(&config, batch, splits, matrices && weights.packed());
-        let layers = (0..config.layer_count).map(|_| KvCache::layer_bytes(&config, context, options.kv_type));
-        let need = Need::new(&gpu, pak.archive().index(), &mut weights, &sizes, layers);
-        let held = resident_bytes().saturating_sub(open_device);
-        let traffic = weights.traffic(pak.archive().index());
-        let memory = MemoryPlan::new(&gpu, traffic, need, context, held, options)?;
+    /// What [`open`](Self::open) would put where; nothing is loaded. The wires decide how long rings are.
+    pub fn plan(
+        path: impl AsRef<Path>,
+        options: &OpenOptions,
+        wires: Option<Wires>,
+    ) -> Result<MemoryPlan, EngineError> {
+        Ok(Prepared::new(path.as_ref(), options, wires.unwrap_or(USUAL_WIRES))?.memory)
+    }
+
+    /// As [`open`](Self::open), on a machine whose wires are known.
+    pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions, wires: Wires) -> Result<Self, EngineError> {
+        let Prepared { pak, config, tokenizer, gpu, kernels, mut weights, rope, sizes, context, batch, memory } =
+            Prepared::new(path.as_ref(), options, wires)?;
         let act = Activations::new(&gpu, sizes)?;
         let kv = KvCache::new(&gpu, &config, context, options.kv_type)?;
         let part_tables = PartTables::new(&gpu, &mut weights)?;
@@ -306,6 +297,51 @@ impl SymbioteEngine {
     /// What is where, and why.
     pub fn memory(&self) -> &MemoryPlan {
         &self.memory
+    }
+}
+
+/// Everything that is known of an engine before it takes memory.
+struct Prepared {
+    pak: Arc<PakFile>,
+    config: ModelConfig,
+    tokenizer: Option<Arc<Tokenizer>>,
+    gpu: Gpu,
+    kernels: Kernels,
+    weights: Weights,
+    rope: Rope,
+    sizes: ActivationSizes,
+    context: u32,
+    batch: u32,
+    memory: MemoryPlan,
+}
+
+impl Prepared {
+    fn new(path: &Path, options: &OpenOptions, wires: Wires) -> Result<Self, EngineError> {
+        let pak = Arc::new(PakFile::open(path)?);
+        let config = pak.config().clone();
+        check(pak.archive().index().architecture.as_str(), &config)?;
+        let context = options.context.unwrap_or(config.context_length.min(DEFAULT_CONTEXT));
+        if context == 0 || context > config.context_length {
+            return Err(EngineError::Context { asked: context, least: 1, most: config.context_length });
+        }
+        let batch = options.batch.unwrap_or(DEFAULT_BATCH).clamp(1, context);
+        let gpu = Gpu::open(&options.gpu)?;
+        let open_device = resident_bytes();
+        let archived = pak.archive().index().tokenizer.as_ref();
+        let tokenizer = archived.map(|t| Tokenizer::from_archive(t, config.vocab_size)).transpose()?.map(Arc::new);
+        let cache = ShaderCache::new(&gpu, BuiltIn, options.shader_dir.clone())?;
+        let matrices = matrix_layout::as_expected(&gpu, &cache)?;
+        let kernels = Kernels::new(cache, gpu.info(), matrices);
+        let mut weights = Weights::new(pak.archive(), kernels.tile_rows())?;
+        let rope = Rope::new(&config, context, &weights.rope_factors);
+        let splits = kernels.attention_splits();
+        let sizes = Activations::sizes(&config, batch, splits, matrices && weights.packed());
+        let layers = (0..config.layer_count).map(|_| KvCache::layer_bytes(&config, context, options.kv_type));
+        let need = Need::new(&gpu, pak.archive().index(), &mut weights, &sizes, layers);
+        let traffic = weights.traffic(pak.archive().index());
+        let held = resident_bytes().saturating_sub(open_device);
+        let memory = MemoryPlan::new(&gpu, traffic, need, context, held, options, wires)?;
+        Ok(Self { pak, config, tokenizer, gpu, kernels, weights, rope, sizes, context, batch, memory })
     }
 }
 
