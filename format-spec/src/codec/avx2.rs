@@ -1,15 +1,15 @@
 //! Rows of units with AVX2.
 
-use pulp::cast;
-use pulp::x86::V3;
 use std::arch::x86_64::__m256i;
 
-use super::pairs::{Pair, Pairs, Transpose};
+use pulp::cast;
+use pulp::x86::V3;
+
+use super::pairs::{Pair, Pairs, Row, Transpose};
 
 impl Transpose for V3 {
     #[inline(always)]
-    fn strip(self, pairs: &Pairs, p: usize, rows: [&mut [u8]; 4]) {
-        let rows = rows.map(|row| row.as_chunks_mut().0);
+    fn strip(self, pairs: &Pairs, p: usize, rows: [&mut Row; 4]) {
         // Two pairs of eight units, then the quads of slots 0 and 1 (2 and 3), and of them those of rows 0 and 1 (2 and 3).
         let quads = |even: &[Pair; 8], odd: &[Pair; 8]| -> [__m256i; 2] {
             let (even, odd) = (cast(*even), cast(*odd));
@@ -29,6 +29,29 @@ impl Transpose for V3 {
                 };
                 rows[t][q] = in_order(row);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::pairs::Portable;
+
+    #[test]
+    fn strips_are_the_portable_ones() {
+        let Some(simd) = V3::try_new() else { return };
+        let mut pairs = Pairs::new();
+        for (number, field) in (0..).zip(pairs.fields_mut()) {
+            *field = u16::to_le_bytes(number);
+        }
+        for p in 0..8 {
+            let strip = |transpose: &dyn Fn([&mut Row; 4])| {
+                let mut rows = [[[0; 32]; 8]; 4];
+                transpose(rows.each_mut());
+                rows
+            };
+            assert_eq!(strip(&|rows| simd.strip(&pairs, p, rows)), strip(&|rows| Portable.strip(&pairs, p, rows)));
         }
     }
 }

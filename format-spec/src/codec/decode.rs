@@ -12,9 +12,13 @@ use super::pairs::{Pairs, Portable, Transpose};
 use super::{CodecError, Shape, element};
 use crate::Dtype;
 
-/// Windows that are decoded before they are copied to where they belong: few enough for a cache, and rows of them long
-/// enough to be written without being read before.
+/// Windows that are decoded before they are copied to where they belong: few enough for a cache, and enough for long
+/// pieces, which are written to memory without being read before.
 const WINDOWS: usize = 4;
+/// Bytes that are worth a copy of their own.
+const LONG: usize = 8 << 10;
+/// A cache line.
+const PAD: usize = 64;
 
 pub(super) fn decode<P: Packing>(shape: Shape, coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
     #[cfg(target_arch = "x86_64")]
@@ -64,7 +68,14 @@ struct Decoder<'a> {
 impl<'a> Decoder<'a> {
     fn new(layout: Layout, blocks: &'a [u8], trailer: Trailer<'a>) -> Self {
         let columns = layout.grid.columns.min(WINDOWS * WINDOW);
-        Self { layout, blocks, trailer, window: Vec::new(), pairs: Pairs::new(), rows: vec![0; TILE * columns * 2] }
+        Self {
+            layout,
+            blocks,
+            trailer,
+            window: Vec::new(),
+            pairs: Pairs::new(),
+            rows: vec![0; TILE * (columns * 2 + PAD)],
+        }
     }
 
     #[inline(always)]
@@ -76,33 +87,36 @@ impl<'a> Decoder<'a> {
         raw: &mut [u8],
     ) -> Result<(), CodecError> {
         let Self { layout, .. } = *self;
-        let columns = windows.start * WINDOW..layout.grid.columns.min(windows.end * WINDOW);
-        let stride = columns.len() * 2;
-        let lists = windows.start + tile * layout.grid.windows()..windows.end + tile * layout.grid.windows();
+        let left = windows.start * WINDOW;
+        let columns = layout.grid.columns.min(windows.end * WINDOW) - left;
+        // Rows a power of two apart would share their place in the cache; short ones are copied faster together.
+        let stride = columns * 2 + if columns * 2 < LONG { 0 } else { PAD };
+        let before = tile * layout.grid.windows();
+        let lists = before + windows.start..before + windows.end;
         let mut all = true;
         for list in lists.clone() {
-            all &= self.list::<P, T>(list, columns.start, transpose, stride);
+            all &= self.list::<P, T>(list, left, transpose, stride);
         }
         let row_bytes = layout.shape.row_bytes();
         let count = (layout.grid.rows - tile * TILE).min(TILE);
         let raw = &mut raw[tile * TILE * row_bytes..][..count * row_bytes];
-        let at = columns.start * layout.element;
+        let (at, len) = (left * layout.element, columns * layout.element);
         if layout.shape.dtype == Dtype::F32 {
             for (raw, row) in raw.chunks_exact_mut(row_bytes).zip(self.rows.chunks_exact(stride)) {
-                element::widen(row.as_chunks().0, raw[at..][..columns.len() * 4].as_chunks_mut().0);
+                element::widen(row[..columns * 2].as_chunks().0, raw[at..][..len].as_chunks_mut().0);
             }
             for list in lists.clone() {
-                all &= self.layout.place_exceptions::<P>(list, columns.start, &self.trailer, &mut raw[at..], row_bytes);
+                all &= layout.place_exceptions::<P>(list, left, &self.trailer, &mut raw[at..], row_bytes);
             }
         } else {
             for list in lists.clone() {
-                all &= self.layout.place_exceptions::<P>(list, columns.start, &self.trailer, &mut self.rows, stride);
+                all &= layout.place_exceptions::<P>(list, left, &self.trailer, &mut self.rows, stride);
             }
             if stride == row_bytes {
                 raw.copy_from_slice(&self.rows[..raw.len()]);
             } else {
                 for (raw, row) in raw.chunks_exact_mut(row_bytes).zip(self.rows.chunks_exact(stride)) {
-                    raw[at..][..stride].copy_from_slice(row);
+                    raw[at..][..len].copy_from_slice(&row[..len]);
                 }
             }
         }
@@ -114,7 +128,8 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    /// Puts the values of a list into rows, which start at column `left`; whether they may all be right.
+    /// Puts the values of a list into rows, which start at column `left`; whether all fields but those of exceptions are
+    /// known to be right.
     #[inline(always)]
     fn list<P: Packing, T: Transpose>(&mut self, list: usize, left: usize, transpose: T, stride: usize) -> bool {
         let Self { layout, .. } = *self;
@@ -196,7 +211,8 @@ impl Layout {
         let mut exceptions = columns().peekable();
         error(fields.iter().enumerate().position(|(column, field)| {
             let is_exception = exceptions.next_if_eq(&column).is_some();
-            !is_exception && !element::has(self.shape.dtype, P::value(*field, trailer.base))
+            let is_weight = P::is_weight(*field) && element::has(self.shape.dtype, P::value(*field, trailer.base));
+            !is_exception && !is_weight
         }))?;
         error(columns().find(|column| fields[*column] != 0))
     }

@@ -40,12 +40,12 @@ pub(super) fn narrow(dtype: Dtype, raw: &[u8], values: &mut [u16; UNIT]) {
 /// Fields to what the type keeps in two bytes: the value, of f32 its upper half. Whether the type [`has`] all of them.
 #[inline(always)]
 pub(super) fn in_place<P: Packing>(dtype: Dtype, base: u16, fields: &mut [[u8; 2]]) -> bool {
-    // Of infinities and NaN, and of nothing else, this is above all finite values.
-    let mut most = 0;
+    // Twice the least magnitude but 0, minus one.
+    let mut least = u16::MAX;
     for field in fields.iter_mut() {
-        let value = P::value(u16::from_le_bytes(*field), base);
-        most = most.max(value & 0x7FFF);
-        *field = value.to_le_bytes();
+        let bits = u16::from_le_bytes(*field);
+        least = least.min((bits << 1).wrapping_sub(1));
+        *field = P::value(bits, base).to_le_bytes();
     }
     let mut changed = 0;
     if dtype == Dtype::F16 {
@@ -56,7 +56,7 @@ pub(super) fn in_place<P: Packing>(dtype: Dtype, base: u16, fields: &mut [[u8; 2
             changed |= half_to_single(half) ^ single;
         }
     }
-    is_finite(most) && changed == 0
+    least / 2 + 1 >= P::LEAST && changed == 0
 }
 
 /// What [`in_place`] makes of a field of 0.

@@ -24,13 +24,20 @@ pub(super) trait Packing {
     const WORDS: usize;
     /// Exponent codes; a weight's exponent field is the base and its code.
     const CODES: RangeInclusive<u16>;
+    /// Fields of less magnitude are of no weight, but for 0.
+    const LEAST: u16;
     /// What a base may be: every exponent is that of a normal number.
     const BASES: RangeInclusive<u16>;
 
     /// The field of a bf16 weight, or [`EXCEPTION`].
     fn field(value: u16, base: u16) -> u16;
-    /// The bf16 weight of a field, or [`element::NONE`].
+    /// The bf16 weight of a field that is one's.
     fn value(field: u16, base: u16) -> u16;
+    /// Whether a field is a weight's.
+    fn is_weight(field: u16) -> bool {
+        let magnitude = field & 0x7FFF;
+        magnitude == 0 || magnitude >= Self::LEAST
+    }
     /// Sixteen pairs of fields in words; those beyond [`WORDS`](Self::WORDS) are 0.
     fn pack(pairs: &[u32; 16]) -> [u32; 12];
     /// The inverse.

@@ -6,6 +6,9 @@ use super::packed::Packing;
 /// Two fields, as they lie in a word.
 pub(super) type Pair = [u8; 4];
 
+/// Four slots of a row: for each q, two pairs of each.
+pub(super) type Row = [[u8; 32]; 8];
+
 /// Pair i of every unit of a block, for each i. No vector of them lies in two cache lines.
 #[repr(align(64))]
 pub(super) struct Pairs(pub [[Pair; UNITS]; 16]);
@@ -13,7 +16,7 @@ pub(super) struct Pairs(pub [[Pair; UNITS]; 16]);
 /// How strips of four slots are put into rows.
 pub(super) trait Transpose: Copy {
     /// Row t of strip `p`, for each t.
-    fn strip(self, pairs: &Pairs, p: usize, rows: [&mut [u8]; 4]);
+    fn strip(self, pairs: &Pairs, p: usize, rows: [&mut Row; 4]);
 }
 
 /// On any machine.
@@ -22,9 +25,9 @@ pub(super) struct Portable;
 
 impl Transpose for Portable {
     #[inline(always)]
-    fn strip(self, pairs: &Pairs, p: usize, rows: [&mut [u8]; 4]) {
+    fn strip(self, pairs: &Pairs, p: usize, rows: [&mut Row; 4]) {
         for (t, row) in rows.into_iter().enumerate() {
-            pairs.row(4, p, t, row);
+            pairs.row(4, p, t, row.as_flattened_mut());
         }
     }
 }
@@ -70,16 +73,23 @@ impl Pairs {
     /// Puts the rows of `block` into those of its tile, each of which starts `stride` bytes after the last.
     #[inline(always)]
     pub fn scatter<T: Transpose>(&self, block: &Block, transpose: T, tile: &mut [u8], stride: usize) {
+        let (mut quarters, len) = (tile.chunks_mut(block.run * stride), block.slots * 64);
+        let mut next = || quarters.next().unwrap_or_default();
+        let (a, b, c, d) = (next(), next(), next(), next());
         for p in 0..block.run {
-            let places = std::array::from_fn(|t| {
-                let start = (p + block.run * t) * stride + block.column * 2;
-                start..start + block.slots * 64
-            });
-            match tile.get_disjoint_mut(places.clone()) {
-                Ok(rows) if block.slots == 4 => transpose.strip(self, p, rows),
+            let start = p * stride + block.column * 2;
+            let row = start..start + len;
+            // Not in an array: compilers would make one in memory, which takes longer than the rest.
+            match (
+                whole(&mut a[row.clone()]),
+                whole(&mut b[row.clone()]),
+                whole(&mut c[row.clone()]),
+                whole(&mut d[row.clone()]),
+            ) {
+                (Some(a), Some(b), Some(c), Some(d)) => transpose.strip(self, p, [a, b, c, d]),
                 _ => {
-                    for (t, place) in places.into_iter().enumerate() {
-                        self.row(block.slots, p, t, &mut tile[place]);
+                    for (t, quarter) in [&mut *a, &mut *b, &mut *c, &mut *d].into_iter().enumerate() {
+                        self.row(block.slots, p, t, &mut quarter[row.clone()]);
                     }
                 }
             }
@@ -98,4 +108,8 @@ impl Pairs {
             }
         }
     }
+}
+
+fn whole(row: &mut [u8]) -> Option<&mut Row> {
+    row.as_chunks_mut().0.try_into().ok()
 }
