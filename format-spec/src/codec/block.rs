@@ -6,7 +6,7 @@ use super::grid::{TILE, WINDOW};
 use super::packed::{CHUNK, Packing, UNIT};
 
 /// Units of a whole block.
-const UNITS: usize = TILE * CHUNK / UNIT;
+pub(super) const UNITS: usize = TILE * CHUNK / UNIT;
 /// What a unit has of one row before it goes on: four fields of two bytes.
 type Quad = [u8; 8];
 
@@ -21,16 +21,12 @@ impl Tile {
         Self(Box::new([[[0; 8]; Self::QUADS]; TILE]))
     }
 
-    pub fn row(&self, row: usize, columns: usize) -> &[[u8; 2]] {
-        &self.0[row].as_flattened().as_chunks().0[..columns]
-    }
-
     pub fn row_mut(&mut self, row: usize, columns: usize) -> &mut [[u8; 2]] {
         &mut self.0[row].as_flattened_mut().as_chunks_mut().0[..columns]
     }
 }
 
-/// A block on its way between bytes and rows.
+/// A block on its way from rows to bytes.
 pub(super) struct Scratch {
     /// Every word of every unit: a copy, so that memory is read from front to back.
     words: [[[u8; 4]; UNITS]; 12],
@@ -100,33 +96,13 @@ impl Block {
         }
     }
 
-    #[inline(always)]
-    pub fn read<P: Packing>(&self, blocks: &[u8], scratch: &mut Scratch, tile: &mut Tile) {
-        let bytes = blocks[self.bytes.clone()].as_chunks().0;
-        for (words, bytes) in scratch.words.iter_mut().zip(bytes.chunks_exact(self.units())) {
-            words[..self.units()].copy_from_slice(bytes);
-        }
-        for unit in 0..UNITS {
-            let words =
-                std::array::from_fn(|w| if w < P::WORDS { u32::from_le_bytes(scratch.words[w][unit]) } else { 0 });
-            let pairs = P::unpack(&words);
-            for (q, quads) in scratch.quads.iter_mut().enumerate() {
-                quads[unit] = u64::from(pairs[2 * q]) | u64::from(pairs[2 * q + 1]) << 32;
-            }
-        }
-        if self.slots == 4 { self.scatter(scratch, tile, 4) } else { self.scatter(scratch, tile, self.slots) }
-    }
-
-    #[inline(always)]
-    fn scatter(&self, scratch: &Scratch, tile: &mut Tile, slots: usize) {
-        for (p, t) in (0..self.run).flat_map(|p| (0..4).map(move |t| (p, t))) {
-            let row = &mut tile.0[p + self.run * t][self.column / 4..][..8 * slots];
-            for slot in 0..slots {
-                let unit = (p * slots + slot) * 4 + t;
-                for (q, quads) in scratch.quads.iter().enumerate() {
-                    row[q * slots + slot] = quads[unit].to_le_bytes();
-                }
-            }
-        }
+    /// The field in row `t` of strip `p`, `column` columns from the block's left.
+    pub fn field<P: Packing>(&self, blocks: &[u8], p: usize, t: usize, column: usize) -> u16 {
+        let (q, slot) = (column / 4 / self.slots, column / 4 % self.slots);
+        let unit = (p * self.slots + slot) * 4 + t;
+        let words: &[[u8; 4]] = blocks[self.bytes.clone()].as_chunks().0;
+        let word = |w| if w < P::WORDS { u32::from_le_bytes(words[w * self.units() + unit]) } else { 0 };
+        let pair = P::unpack(&std::array::from_fn(word))[2 * q + column % 4 / 2].to_le_bytes();
+        u16::from_le_bytes(pair.as_chunks().0[column % 2])
     }
 }

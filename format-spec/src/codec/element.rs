@@ -1,6 +1,6 @@
 //! Elements of the plain types and their exact forms in 16 bits, a unit at a time, so that compilers make vectors of it.
 
-use super::packed::UNIT;
+use super::packed::{Packing, UNIT};
 use crate::Dtype;
 
 /// A bf16 that is no weight: it stands for a value that bf16 does not have.
@@ -37,31 +37,41 @@ pub(super) fn narrow(dtype: Dtype, raw: &[u8], values: &mut [u16; UNIT]) {
     }
 }
 
-/// The inverse; whether the type [`has`] all of them.
+/// Fields to what the type keeps in two bytes: the value, of f32 its upper half. Whether the type [`has`] all of them.
 #[inline(always)]
-pub(super) fn widen(dtype: Dtype, values: [u16; UNIT], raw: &mut [u8]) -> bool {
-    let mut bad = 0;
-    match dtype {
-        Dtype::F32 => {
-            for (raw, value) in raw.as_chunks_mut().0[..UNIT].iter_mut().zip(values) {
-                *raw = (u32::from(value) << 16).to_le_bytes();
-            }
-        }
-        Dtype::F16 => {
-            for (raw, value) in raw.as_chunks_mut().0[..UNIT].iter_mut().zip(values) {
-                let single = u32::from(value) << 16;
-                let half = single_to_half(single);
-                *raw = half.to_le_bytes();
-                bad |= half_to_single(half) ^ single;
-            }
-        }
-        _ => {
-            for (raw, value) in raw.as_chunks_mut().0[..UNIT].iter_mut().zip(values) {
-                *raw = value.to_le_bytes();
-            }
+pub(super) fn in_place<P: Packing>(dtype: Dtype, base: u16, fields: &mut [[u8; 2]]) -> bool {
+    // Twice the least magnitude but 0, minus one.
+    let mut least = u16::MAX;
+    for field in fields.iter_mut() {
+        let bits = u16::from_le_bytes(*field);
+        least = least.min((bits << 1).wrapping_sub(1));
+        *field = P::value(bits, base).to_le_bytes();
+    }
+    let mut changed = 0;
+    if dtype == Dtype::F16 {
+        for field in fields {
+            let single = u32::from(u16::from_le_bytes(*field)) << 16;
+            let half = single_to_half(single);
+            *field = half.to_le_bytes();
+            changed |= half_to_single(half) ^ single;
         }
     }
-    bad == 0 && values.iter().fold(true, |all, value| all & is_finite(*value))
+    least / 2 + 1 >= P::LEAST && changed == 0
+}
+
+/// What [`in_place`] makes of a field of 0.
+pub(super) fn zero<P: Packing>(dtype: Dtype, base: u16) -> [u8; 2] {
+    let mut zero = [[0; 2]];
+    in_place::<P>(dtype, base, &mut zero);
+    zero[0]
+}
+
+/// Upper halves to f32.
+#[inline(always)]
+pub(super) fn widen(values: &[[u8; 2]], raw: &mut [[u8; 4]]) {
+    for (raw, [low, high]) in raw.iter_mut().zip(values) {
+        *raw = [0, 0, *low, *high];
+    }
 }
 
 /// Whether a bf16 is finite and of a value that the type has.

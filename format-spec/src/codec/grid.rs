@@ -59,7 +59,13 @@ impl Grid {
     /// The strips of all lists, in order.
     pub fn strips(&self) -> impl Iterator<Item = Strip> {
         let grid = *self;
-        (0..grid.lists()).flat_map(move |list| (0..grid.run(list / grid.windows())).map(move |p| grid.strip(list, p)))
+        (0..grid.lists()).flat_map(move |list| grid.strips_of(list))
+    }
+
+    /// The strips of a list.
+    pub fn strips_of(&self, list: usize) -> impl Iterator<Item = Strip> + use<> {
+        let grid = *self;
+        (0..grid.run(list / grid.windows())).map(move |p| grid.strip(list, p))
     }
 
     pub fn strip(&self, list: usize, p: usize) -> Strip {

@@ -1,6 +1,9 @@
 //! How the rows of a part are coded, losslessly. Encoder and decoder of a codec lie side by side, one codec a file.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod block;
+mod decode;
 mod element;
 mod error;
 mod exceptions;
@@ -9,6 +12,7 @@ mod halves;
 mod p11;
 mod p12;
 mod packed;
+mod pairs;
 mod planes;
 mod zfp;
 
@@ -128,8 +132,8 @@ impl Codec {
                 raw.copy_from_slice(coded);
                 Ok(())
             }
-            Self::P12 => packed::decode::<P12>(shape, coded, raw),
-            Self::P11 => packed::decode::<P11>(shape, coded, raw),
+            Self::P12 => decode::decode::<P12>(shape, coded, raw),
+            Self::P11 => decode::decode::<P11>(shape, coded, raw),
             Self::Zstd => planes::decode(shape, coded, raw),
             Self::Zfp => zfp::decode(shape, coded, raw),
             Self::F16 => halves::decode::<F16>(shape, coded, raw),

@@ -14,6 +14,7 @@ const SIGNS: [u32; 5] = [0, 1, 2, 13, 14];
 impl Packing for P11 {
     const WORDS: usize = 11;
     const CODES: RangeInclusive<u16> = 0..=7;
+    const LEAST: u16 = 0;
     const BASES: RangeInclusive<u16> = 1..=247;
 
     #[inline(always)]
@@ -24,7 +25,9 @@ impl Packing for P11 {
 
     #[inline(always)]
     fn value(field: u16, base: u16) -> u16 {
-        field & 0x8000 | (field >> 3 & 0x3FF).wrapping_add(base << 7)
+        // The sign stays where it is.
+        let coded = (field.cast_signed() >> 3).cast_unsigned() & 0x83FF;
+        coded.wrapping_add(base << 7)
     }
 
     #[inline(always)]

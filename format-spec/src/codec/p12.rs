@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use super::element::NONE;
 use super::packed::{EXCEPTION, Packing};
 
 /// Pairs 0..12 lie in words of their own; their spare bits hold pairs 12..16.
@@ -13,6 +12,7 @@ const OWN: u32 = 0xBFF8_BFF8;
 impl Packing for P12 {
     const WORDS: usize = 12;
     const CODES: RangeInclusive<u16> = 1..=15;
+    const LEAST: u16 = 1 << 10;
     const BASES: RangeInclusive<u16> = 0..=239;
 
     #[inline(always)]
@@ -25,9 +25,9 @@ impl Packing for P12 {
 
     #[inline(always)]
     fn value(field: u16, base: u16) -> u16 {
-        let (sign, above) = (field & 0x8000, field >> 3 & 0x7FF);
-        let coded = if above < 1 << 7 { NONE } else { sign | above.wrapping_add(base << 7) };
-        if above == 0 { sign } else { coded }
+        // The sign stays where it is.
+        let coded = (field.cast_signed() >> 3).cast_unsigned() & 0x87FF;
+        coded.wrapping_add(if field << 1 == 0 { 0 } else { base << 7 })
     }
 
     #[inline(always)]

@@ -6,7 +6,7 @@ use std::ops::{Range, RangeInclusive};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::block::{Block, Scratch, Tile};
-use super::exceptions::{self, Exception, Trailer, Writer};
+use super::exceptions::{self, Trailer, Writer};
 use super::grid::{Grid, Strip};
 use super::{CodecError, Shape, element};
 use crate::Dtype;
@@ -24,13 +24,20 @@ pub(super) trait Packing {
     const WORDS: usize;
     /// Exponent codes; a weight's exponent field is the base and its code.
     const CODES: RangeInclusive<u16>;
+    /// Fields of less magnitude are of no weight, but for 0.
+    const LEAST: u16;
     /// What a base may be: every exponent is that of a normal number.
     const BASES: RangeInclusive<u16>;
 
     /// The field of a bf16 weight, or [`EXCEPTION`].
     fn field(value: u16, base: u16) -> u16;
-    /// The bf16 weight of a field, or [`element::NONE`].
+    /// The bf16 weight of a field that is one's.
     fn value(field: u16, base: u16) -> u16;
+    /// Whether a field is a weight's.
+    fn is_weight(field: u16) -> bool {
+        let magnitude = field & 0x7FFF;
+        magnitude == 0 || magnitude >= Self::LEAST
+    }
     /// Sixteen pairs of fields in words; those beyond [`WORDS`](Self::WORDS) are 0.
     fn pack(pairs: &[u32; 16]) -> [u32; 12];
     /// The inverse.
@@ -38,25 +45,26 @@ pub(super) trait Packing {
 }
 
 /// Where the bytes of a part are.
-struct Layout {
-    shape: Shape,
-    grid: Grid,
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    pub shape: Shape,
+    pub grid: Grid,
     /// Bytes of an element.
-    element: usize,
+    pub element: usize,
     blocks_len: usize,
     /// Bytes of a row that are not coded.
-    tail: usize,
+    pub tail: usize,
 }
 
 /// The bytes of a part.
-struct Coded<'a> {
-    blocks: &'a [u8],
-    trailer: Trailer<'a>,
-    tail: &'a [u8],
+pub(super) struct Coded<'a> {
+    pub blocks: &'a [u8],
+    pub trailer: Trailer<'a>,
+    pub tail: &'a [u8],
 }
 
 impl Layout {
-    fn new<P: Packing>(shape: Shape) -> Result<Self, CodecError> {
+    pub fn new<P: Packing>(shape: Shape) -> Result<Self, CodecError> {
         let grid = Grid::new(shape, UNIT)?;
         let element = shape.dtype.block_bytes() as usize;
         let blocks_len = grid.rows.div_ceil(4) * (grid.columns / UNIT) * P::WORDS * 16;
@@ -69,26 +77,34 @@ impl Layout {
     }
 
     /// Splits coded bytes, of which there are enough.
-    fn parse<'a, P: Packing>(&self, coded: &'a [u8]) -> Result<Coded<'a>, CodecError> {
+    pub fn parse<'a, P: Packing>(&self, coded: &'a [u8]) -> Result<Coded<'a>, CodecError> {
         let (blocks, rest) = coded.split_at(self.blocks_len);
         let (trailer, tail) = rest.split_at(rest.len() - self.grid.rows * self.tail);
         Ok(Coded { blocks, trailer: Trailer::parse(&self.grid, self.element, P::BASES, trailer)?, tail })
     }
 
     /// Where the coded elements of row `t` of `strip` are in the source; `None` below the last row.
-    fn source(&self, strip: &Strip, t: usize) -> Option<Range<usize>> {
+    pub fn source(&self, strip: &Strip, t: usize) -> Option<Range<usize>> {
         let start = strip.row(t) * self.shape.row_bytes() + strip.columns.start * self.element;
         (strip.row(t) < self.grid.rows).then_some(start..start + strip.columns.len() * self.element)
     }
 
-    /// The blocks of a list's tile and window, in order.
-    fn blocks<P: Packing>(&self, list: usize) -> impl Iterator<Item = Block> {
+    /// Where the blocks of a list's tile and window are.
+    pub fn list_bytes<P: Packing>(&self, list: usize) -> Range<usize> {
         let Strip { tile, run, columns, .. } = self.grid.strip(list, 0);
         // Tiles before this one are whole: eight strips.
         let tile = tile * 8 * (self.grid.columns / UNIT) * P::WORDS * 16;
+        let unit = run * P::WORDS * 16;
+        tile + columns.start / UNIT * unit..tile + columns.end / UNIT * unit
+    }
+
+    /// These blocks, in order.
+    pub fn blocks<P: Packing>(&self, list: usize) -> impl Iterator<Item = Block> {
+        let Strip { run, columns, .. } = self.grid.strip(list, 0);
+        let list = self.list_bytes::<P>(list).start;
         columns.clone().step_by(CHUNK).map(move |column| {
             let slots = (columns.end - column).min(CHUNK) / UNIT;
-            let start = tile + run * (column / UNIT) * P::WORDS * 16;
+            let start = list + run * ((column - columns.start) / UNIT) * P::WORDS * 16;
             Block { run, slots, column: column - columns.start, bytes: start..start + run * slots * P::WORDS * 16 }
         })
     }
@@ -202,89 +218,4 @@ pub(super) fn least_len<P: Packing>(shape: Shape) -> Option<(u64, u64)> {
 
 pub(super) fn check<P: Packing>(shape: Shape, coded: &[u8]) -> Result<(), CodecError> {
     Layout::new::<P>(shape)?.parse::<P>(coded).map(drop)
-}
-
-pub(super) fn decode<P: Packing>(shape: Shape, coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
-    // No closure, as above.
-    struct Decode<'a, P>(Shape, &'a [u8], &'a mut [u8], PhantomData<P>);
-    impl<P: Packing> WithSimd for Decode<'_, P> {
-        type Output = Result<(), CodecError>;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> Self::Output {
-            decode_vectors::<P>(self.0, self.1, self.2)
-        }
-    }
-    Arch::new().dispatch(Decode::<P>(shape, coded, raw, PhantomData))
-}
-
-#[inline(always)]
-fn decode_vectors<P: Packing>(shape: Shape, coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
-    let layout = Layout::new::<P>(shape)?;
-    let Coded { blocks, trailer, tail } = layout.parse::<P>(coded)?;
-    let (mut tile, mut scratch) = (Tile::new(), Scratch::new());
-    for strip in layout.grid.strips() {
-        if strip.p == 0 {
-            for block in layout.blocks::<P>(strip.list) {
-                block.read::<P>(blocks, &mut scratch, &mut tile);
-            }
-        }
-        for t in 0..4 {
-            let fields = tile.row(strip.p + strip.run * t, strip.columns.len());
-            let raw = layout.source(&strip, t).map(|source| &mut raw[source]);
-            let exceptions = || trailer.of(&strip).filter(|exception| exception.t == t);
-            row_from_fields::<P, _>(shape.dtype, trailer.base, fields, exceptions, raw)
-                .map_err(|column| CodecError::Field { row: strip.row(t), column: strip.columns.start + column })?;
-        }
-    }
-    if layout.tail > 0 {
-        for (row, tail) in raw.chunks_exact_mut(shape.row_bytes()).zip(tail.chunks_exact(layout.tail)) {
-            let at = row.len() - layout.tail;
-            row[at..].copy_from_slice(tail);
-        }
-    }
-    Ok(())
-}
-
-/// One row of a strip; `None` is one that the part does not have. The error is a column whose field is wrong.
-#[inline(always)]
-fn row_from_fields<P: Packing, E: Iterator<Item = Exception>>(
-    dtype: Dtype,
-    base: u16,
-    fields: &[[u8; 2]],
-    exceptions: impl Fn() -> E,
-    raw: Option<&mut [u8]>,
-) -> Result<(), usize> {
-    let element = dtype.block_bytes() as usize;
-    let Some(raw) = raw else {
-        return fields.iter().position(|field| *field != [0; 2]).map_or(Ok(()), Err);
-    };
-    let mut all = true;
-    for (fields, raw) in fields.as_chunks().0.iter().zip(raw.chunks_exact_mut(UNIT * element)) {
-        all &= from_fields::<P>(dtype, fields, base, raw);
-    }
-    if !all {
-        let mut exceptions = exceptions().map(|exception| exception.column).peekable();
-        let is_wrong = |(column, field): (usize, &[u8; 2])| {
-            let is_exception = exceptions.next_if_eq(&column).is_some();
-            !is_exception && !element::has(dtype, P::value(u16::from_le_bytes(*field), base))
-        };
-        fields.iter().enumerate().position(is_wrong).map_or(Ok(()), Err)?;
-    }
-    for Exception { column, bits, .. } in exceptions() {
-        if fields[column] != [0; 2] {
-            return Err(column);
-        }
-        raw[column * element..][..element].copy_from_slice(&bits.to_le_bytes()[..element]);
-    }
-    Ok(())
-}
-
-/// Whether all are weights of the type.
-#[inline(always)]
-fn from_fields<P: Packing>(dtype: Dtype, fields: &[[u8; 2]; UNIT], base: u16, raw: &mut [u8]) -> bool {
-    let mut values = [0; UNIT];
-    for (value, field) in values.iter_mut().zip(fields) {
-        *value = P::value(u16::from_le_bytes(*field), base);
-    }
-    element::widen(dtype, values, raw)
 }

@@ -94,6 +94,17 @@ fn every_shape_around_a_tile_and_a_chunk() {
 }
 
 #[test]
+fn rows_of_several_windows() {
+    // Of p12 and p11, whole rows are decoded together up to 8192 columns.
+    for columns in [4096, 4097, 8192, 8192 + 2048 + 161] {
+        for dtype in PLAIN {
+            let shape = Shape { dtype, rows: 37, columns };
+            every_codec(shape, &gaussian(shape, 50));
+        }
+    }
+}
+
+#[test]
 fn blocks_of_every_quantised_type() {
     for dtype in Dtype::ALL {
         let shape = Shape { dtype, rows: 5, columns: 512 };
