@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use half::{bf16, f16};
+use symbiote_format::codec::Shape;
 use symbiote_format::{ArchivedWeightPack, Codec, Dtype};
 use symbiote_packer::{Choice, ConvertOptions, Policy, Target, convert};
 use symbiote_runtime::engine::{OpenOptions, SymbioteEngine};
 use symbiote_runtime::gpu::GpuOptions;
 use symbiote_runtime::pak::PakFile;
-use symbiote_tests::{fixtures, relative_error};
+use symbiote_tests::{fixtures, near_halves, relative_error};
 
 /// A raw product's lanes take neighbouring columns, a packed one's take those of their slot: sums round differently, by some
 /// 2^-24 of their terms each.
@@ -52,6 +54,49 @@ fn packed_weights_give_the_logits_of_raw_ones() {
                     let error = relative_error(found, &expected);
                     assert!(error <= ANOTHER_ORDER, "{name} {codec} in batches of {batch}: {error:e}");
                 }
+            }
+        }
+    }
+}
+
+/// Parts of an archive that `codec` codes, with exceptions and without.
+fn parts_of(pak: &Path, codec: Codec) -> [usize; 2] {
+    let file = PakFile::open(pak).unwrap();
+    let index = file.archive().index();
+    let parts = index.parts.iter().filter(|part| part.codec == codec.code());
+    let exceptions = parts.map(|part| {
+        let columns = index.tensors[part.tensor.to_native() as usize].shape.last().unwrap().to_native() as u32;
+        let shape = Shape { dtype: Dtype::F32, rows: part.rows.to_native(), columns };
+        codec.exceptions(shape, part.coded_len.to_native()).unwrap()
+    });
+    let (with, without): (Vec<u64>, Vec<u64>) = exceptions.partition(|count| *count > 0);
+    [with.len(), without.len()]
+}
+
+/// f32 weights in two bytes, but for exceptions: embedding, head and every product, which read the same weights in the same
+/// order as from f32, and exceptions last.
+#[test]
+fn narrowed_weights_give_the_logits_of_raw_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens: Vec<u32> = (0..24).map(|i| i * 13 % 320).collect();
+    let rounded: [(Codec, fn(f32) -> f32); 2] =
+        [(Codec::F16, |w| f16::from_f32(w).to_f32()), (Codec::Bf16, |w| bf16::from_f32(w).to_f32())];
+    for (codec, round) in rounded {
+        let model = near_halves::tiny_llama(folder.path(), round);
+        let archive = |codec: Codec| {
+            let pak = folder.path().join(format!("{codec}.pak"));
+            convert(&model, &pak, &options(codec), &()).unwrap();
+            pak
+        };
+        let (raw, narrowed) = (archive(Codec::Raw), archive(codec));
+        // two layers of seven tensors, of which k is exact; embedding and head
+        assert_eq!(parts_of(&narrowed, codec), [14, 2], "{codec}");
+        for batch in [1, 5, 24] {
+            let (expected, found) = (logits(&raw, &tokens, batch), logits(&narrowed, &tokens, batch));
+            for (expected, found) in expected.iter().zip(&found) {
+                let expected: Vec<f64> = expected.iter().map(|v| f64::from(*v)).collect();
+                let error = relative_error(found, &expected);
+                assert!(error <= ANOTHER_ORDER, "{codec} in batches of {batch}: {error:e}");
             }
         }
     }
