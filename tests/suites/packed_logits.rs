@@ -119,13 +119,23 @@ fn an_archive_to_ship_does_not_run() {
 #[test]
 fn a_corrupt_list_of_exceptions_is_refused_at_load() {
     let folder = tempfile::tempdir().unwrap();
-    let pak = folder.path().join("packed.pak");
-    convert(&fixtures::path("tiny-llama-bf16-tied"), &pak, &options(Codec::P12), &()).unwrap();
+    let near_halves = near_halves::tiny_llama(folder.path(), |w| f16::from_f32(w).to_f32());
+    refuses_a_corrupt_list(&fixtures::path("tiny-llama-bf16-tied"), Codec::P12, |rows, columns| {
+        rows.div_ceil(4) * (columns / 32) * 12 * 16
+    });
+    refuses_a_corrupt_list(&near_halves, Codec::F16, |rows, columns| (2 * rows * columns).next_multiple_of(4));
+}
+
+/// `fields` has the bytes in front of a part's trailer.
+fn refuses_a_corrupt_list(model: &Path, codec: Codec, fields: fn(u64, u64) -> u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let pak = folder.path().join("coded.pak");
+    convert(model, &pak, &options(codec), &()).unwrap();
     let mut bytes = std::fs::read(&pak).unwrap();
     let (at, name) = {
         let file = PakFile::open(&pak).unwrap();
         let index = file.archive().index();
-        let number = index.parts.iter().position(|part| part.codec == Codec::P12.code()).unwrap();
+        let number = index.parts.iter().position(|part| part.codec == codec.code()).unwrap();
         let part = &index.parts[number];
         let of = |p: &&ArchivedWeightPack| {
             (0..p.part_count.to_native()).any(|i| (p.first_part.to_native() + i) as usize == number)
@@ -133,9 +143,8 @@ fn a_corrupt_list_of_exceptions_is_refused_at_load() {
         let start = index.packs.iter().find(of).unwrap().offset.to_native() + part.offset.to_native();
         let tensor = &index.tensors[part.tensor.to_native() as usize];
         let columns = tensor.shape.last().unwrap().to_native();
-        // behind the blocks: the base, three zeros, then how many exceptions come before the second list
-        let blocks = u64::from(part.rows.to_native().div_ceil(4)) * (columns / 32) * 12 * 16;
-        ((start + blocks + 16 + 4) as usize, tensor.name.as_str().to_owned())
+        // behind the fields: the base, three zeros, then how many exceptions come before the second list
+        ((start + fields(part.rows.to_native().into(), columns) + 16 + 4) as usize, tensor.name.as_str().to_owned())
     };
     bytes[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
     std::fs::write(&pak, bytes).unwrap();

@@ -1,5 +1,5 @@
 // Weights that a coded part keeps apart, because its fields cannot hold them: lists in its trailer, one a tile of 32 rows and a
-// window of columns (SPEC.md, 14.2). What stands in their place counts as nothing.
+// window of columns (SPEC.md, 14.2).
 
 layout(constant_id = 4) const uint SOURCE = 3;  // how they are stored: 0 bf16, 1 f16, 2 f32; 3: there are none
 const uint NONE = 3;
@@ -53,7 +53,7 @@ Exception exception_at(uint64_t entries, uint i, uint window) {
   return Exception(place >> 14, window * WINDOW + (place & (WINDOW - 1)), from_source(bits));
 }
 
-// The exceptions of rows p + P t of a tile in a window: first and end, as numbers of entries.
+// The exceptions of rows p + run t of a tile in a window: first and end, as numbers of entries.
 uvec2 exceptions_of(Lists at, uint tile, uint window, uint p) {
   const uint list = tile * at.windows + window, from = U32s(at.first).at[list];
   U16s starts = U16s(at.starts + 16 * uint64_t(list));
