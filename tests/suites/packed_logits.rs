@@ -79,10 +79,11 @@ fn parts_of(pak: &Path, codec: Codec) -> [usize; 2] {
 fn narrowed_weights_give_the_logits_of_raw_ones() {
     let folder = tempfile::tempdir().unwrap();
     let tokens: Vec<u32> = (0..24).map(|i| i * 13 % 320).collect();
-    let rounded: [(Codec, fn(f32) -> f32); 2] =
-        [(Codec::F16, |w| f16::from_f32(w).to_f32()), (Codec::Bf16, |w| bf16::from_f32(w).to_f32())];
-    for (codec, round) in rounded {
-        let model = near_halves::tiny_llama(folder.path(), round);
+    for codec in [Codec::F16, Codec::Bf16] {
+        let model = near_halves::tiny_llama(folder.path(), |w| match codec {
+            Codec::F16 => f16::from_f32(w).to_f32(),
+            _ => bf16::from_f32(w).to_f32(),
+        });
         let archive = |codec: Codec| {
             let pak = folder.path().join(format!("{codec}.pak"));
             convert(&model, &pak, &options(codec), &()).unwrap();
