@@ -50,8 +50,7 @@ pub(crate) struct Coding {
     #[arg(long, default_value = "run", value_parser = target())]
     target: Target,
     /// How to code the weights: auto takes what is smallest for each part of the model; a codec is used wherever it takes the
-    /// type and is smaller than raw (f16 and bf16: where every weight fits). To run: raw, p12, p11, f16, bf16. To ship also:
-    /// zstd, zfp.
+    /// type and is smaller than raw. To run: raw, p12, p11, f16, bf16. To ship also: zstd, zfp.
     #[arg(long, default_value = "auto", value_parser = choice(), hide_possible_values = true)]
     codec: Choice,
 }

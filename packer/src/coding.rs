@@ -85,11 +85,6 @@ impl Scratch {
 pub(crate) fn encode(codec: Codec, shape: Shape, raw: &[u8], out: &mut Vec<u8>) -> Result<Option<usize>, CodingError> {
     let start = out.len();
     match codec.encode(shape, raw, out) {
-        // kernels read halves plainly, so that none may stand apart
-        Ok(()) if matches!(codec, Codec::F16 | Codec::Bf16) && has_exceptions(codec, shape, out.len() - start) => {
-            out.truncate(start);
-            Ok(None)
-        }
         Ok(()) => Ok(Some(out.len() - start)),
         Err(CodecError::Changed { .. }) => {
             out.truncate(start);
@@ -97,10 +92,6 @@ pub(crate) fn encode(codec: Codec, shape: Shape, raw: &[u8], out: &mut Vec<u8>) 
         }
         Err(rule) => Err(CodingError::Codec(codec, rule)),
     }
-}
-
-fn has_exceptions(codec: Codec, shape: Shape, len: usize) -> bool {
-    codec.exceptions(shape, len as u64) != Some(0)
 }
 
 /// Puts runs of rows of `raw` into `out` and returns how many rows that are; `None` where the part is too short to bother.
@@ -126,15 +117,22 @@ mod tests {
     use symbiote_format::Dtype;
 
     #[test]
-    fn halves_are_taken_where_every_weight_fits() {
+    fn halves_are_taken_as_long_as_they_are_smaller() {
         let shape = Shape { dtype: Dtype::F32, rows: 8, columns: 64 };
         let mut weights = [1.5f32; 512];
+        let odd = 1.0 + f32::EPSILON; // exact in neither
         let code = |weights: &[f32]| {
             let raw: Vec<u8> = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
             Scratch::default().append_smallest(shape, &raw, &[Codec::F16, Codec::Bf16], &mut Vec::new()).unwrap()
         };
         assert_eq!(code(&weights), Codec::F16);
-        weights[100] = 1.0 + f32::EPSILON;
+        weights[100] = 1.0 + 1.0 / 1024.0; // too fine for bf16
+        assert_eq!(code(&weights), Codec::F16);
+        weights[200..202].fill(2f32.powi(40)); // too large for f16
+        assert_eq!(code(&weights), Codec::Bf16);
+        weights[300..420].fill(odd);
+        assert_eq!(code(&weights), Codec::Bf16);
+        weights[420..430].fill(odd);
         assert_eq!(code(&weights), Codec::Raw);
     }
 

@@ -1,6 +1,7 @@
 #version 460
 // x[t] = row tokens[t] of the embedding: one workgroup a token.
 #include "common.glsl"
+#include "exceptions.glsl"
 #include "block.glsl"
 
 layout(push_constant) uniform Args {
@@ -17,7 +18,8 @@ void main() {
   const uint token = a.tokens.at[gl_WorkGroupID.x];
   const Part part = find_part(a.packs, a.parts, a.part_count, token);
   if (token - part.first_tile >= part.rows) return;  // of another product
-  const uint64_t row = part.at + uint64_t(token - part.first_tile) * row_bytes_of(a.columns_);
+  const uint row_bytes = row_bytes_of(a.columns_);
+  const uint64_t row = part.at + uint64_t(token - part.first_tile) * row_bytes;
   F32sOut x = F32sOut(a.x + uint64_t(gl_WorkGroupID.x) * a.x_stride * 4);
 #ifdef PLAIN
   for (uint k = gl_LocalInvocationID.x; k < a.columns_; k += gl_WorkGroupSize.x) x.at[k] = element(row, k);
@@ -32,4 +34,7 @@ void main() {
     [[unroll]] for (uint j = 0; j < 4; j++) { x.at[k.x + j] = w0[j]; x.at[k.y + j] = w1[j]; }
   }
 #endif
+  if (SOURCE != NONE) {
+    put_exceptions(lists_at(trailer_of(part, row_bytes), part.rows, a.columns_), strip_of(token - part.first_tile, part.rows), x);
+  }
 }

@@ -1,6 +1,7 @@
 #version 460
 // x[t] = row tokens[t] of a packed embedding (packed.glsl): one workgroup a token.
 #include "common.glsl"
+#include "exceptions.glsl"
 #include "packed.glsl"
 
 layout(push_constant) uniform Args {
@@ -17,13 +18,14 @@ void main() {
   const uint token = a.tokens.at[gl_WorkGroupID.x];
   const Part part = find_part(a.packs, a.parts, a.part_count, token);
   if (token - part.first_tile >= part.rows) return;  // of another product
-  const uint row = token - part.first_tile, tile = row / 32;
+  const uint row = token - part.first_tile;
   const Packed at = packed_at(part.at, part.rows, a.columns_);
-  const uint P = min(8, (part.rows - 32 * tile + 3) / 4), p = row % 32 % P, t = row % 32 / P;
+  const Strip strip = strip_of(row, part.rows);
+  const uint P = strip.run, p = strip.p, t = strip.t;
   F32sOut x = F32sOut(a.x + uint64_t(gl_WorkGroupID.x) * a.x_stride * 4);
 
   const float scale = scale_of_base(U32s(at.trailer).at[0]);
-  const uint64_t blocks = at.blocks + uint64_t(tile) * (at.coded / 32) * (8 * WORDS * 16);
+  const uint64_t blocks = at.blocks + uint64_t(strip.tile) * (at.coded / 32) * (8 * WORDS * 16);
   for (uint u = gl_LocalInvocationID.x; u < at.coded / 32; u += gl_WorkGroupSize.x) {
     const uint c = u / 4, s = u % 4, C = min(4, at.coded / 32 - 4 * c);
     U32s words = U32s(blocks + uint64_t(c) * (P * 4 * WORDS * 16));
@@ -36,15 +38,7 @@ void main() {
       x.at[k + 1] = v.y;
     }
   }
-  memoryBarrierBuffer();
-  barrier();
-  for (uint w = 0; w < at.windows; w++) {
-    const uvec2 run = exceptions_of(at, tile, w, p);
-    for (uint i = run.x + gl_LocalInvocationID.x; i < run.y; i += gl_WorkGroupSize.x) {
-      const Exception e = exception_at(at.entries, i, w);
-      if (e.t == t) x.at[e.column] = e.weight;
-    }
-  }
+  put_exceptions(at.lists, strip, x);
   for (uint k = at.coded + gl_LocalInvocationID.x; k < a.columns_; k += gl_WorkGroupSize.x) {
     x.at[k] = tail_weight(at, part.rows, row, k - at.coded, a.columns_ - at.coded);
   }

@@ -1,8 +1,9 @@
 #version 460
 // y[t][r] = sum_k w[r][k] x[t][k] over the parts of one operation, wherever they lie. A subgroup takes ROWS rows and its lanes
 // stride over their units: loads coalesce on a GPU, and on a CPU's vector lanes, where every load is one lane's, those of x
-// serve ROWS rows.
+// serve ROWS rows. Of halves, some weights may stand apart: exceptions.
 #include "common.glsl"
+#include "exceptions.glsl"
 #include "block.glsl"
 
 layout(constant_id = 1) const uint TOKENS = 1;  // tokens a workgroup
@@ -84,6 +85,21 @@ void main() {
     }
   }
 #endif
+  if (SOURCE != NONE) {
+    const Lists lists = lists_at(trailer_of(part, row_bytes), part.rows, a.columns_);
+    [[unroll]] for (uint r = 0; r < ROWS; r++) {
+      const Strip strip = strip_of(min(row0 + r, part.rows - 1), part.rows);
+      for (uint window = 0; window < lists.windows; window++) {
+        const uvec2 run = exceptions_of(lists, strip.tile, window, strip.p);
+        for (uint i = run.x + gl_SubgroupInvocationID; i < run.y; i += gl_SubgroupSize) {
+          const Exception e = exception_at(lists.entries, i, window);
+          if (e.t != strip.t) continue;
+          const uint k = e.column;
+          [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[r][t] = fma(e.weight, x.at[t * stride + k / 4][k % 4], sum[r][t]);
+        }
+      }
+    }
+  }
   [[unroll]] for (uint r = 0; r < ROWS; r++) {
     [[unroll]] for (uint t = 0; t < TOKENS; t++) {
       float v = subgroupAdd(sum[r][t]);

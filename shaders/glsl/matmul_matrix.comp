@@ -7,6 +7,7 @@
 #extension GL_KHR_cooperative_matrix : require
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#include "exceptions.glsl"
 #include "packed.glsl"
 
 layout(constant_id = 3) const uint SUBGROUPS = 4;
@@ -107,10 +108,10 @@ void main() {
     vec4 more[TOKENS];
     [[unroll]] for (uint t = 0; t < TOKENS; t++) more[t] = vec4(0.0);
     if (p < P) {
-      for (uint w = gl_SubgroupID; w < at.windows; w += SUBGROUPS) {
-        const uvec2 run = exceptions_of(at, tile, w, p);
+      for (uint w = gl_SubgroupID; w < at.lists.windows; w += SUBGROUPS) {
+        const uvec2 run = exceptions_of(at.lists, tile, w, p);
         for (uint e_ = run.x + s; e_ < run.y; e_ += 4) {
-          const Exception e = exception_at(at.entries, e_, w);
+          const Exception e = exception_at(at.lists.entries, e_, w);
           [[unroll]] for (uint t = 0; t < TOKENS; t++) {
             if (t < tokens) more[t] += only(e.t, (e.weight - nothing) * x.at[t * a.x_stride + e.column]);
           }

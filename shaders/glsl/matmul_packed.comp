@@ -2,6 +2,7 @@
 // y[t][r] = sum_k w[r][k] x[t][k] over packed parts (packed.glsl). A workgroup takes the rows of one tile that a subgroup has lanes
 // for; its subgroups share out the chunks. A lane has four rows and every fourth group of columns, all the way.
 #include "common.glsl"
+#include "exceptions.glsl"
 #include "packed.glsl"
 
 layout(constant_id = 1) const uint TOKENS = 1;  // tokens a workgroup
@@ -77,10 +78,10 @@ void main() {
     const uint base = U32s(at.trailer).at[0];
     const float scale = scale_of_base(base), nothing = nothing_of_base(base);
     [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[t] *= scale;
-    for (uint window = first_chunk; window < at.windows; window += step) {
-      const uvec2 run = exceptions_of(at, tile, window, p);
+    for (uint window = first_chunk; window < at.lists.windows; window += step) {
+      const uvec2 run = exceptions_of(at.lists, tile, window, p);
       for (uint i = run.x + s; i < run.y; i += 4) {
-        const Exception e = exception_at(at.entries, i, window);
+        const Exception e = exception_at(at.lists.entries, i, window);
         [[unroll]] for (uint t = 0; t < TOKENS; t++) {
           sum[t] += only(e.t, (e.weight - nothing) * F32s(x_at).at[t * a.x_stride + e.column]);
         }

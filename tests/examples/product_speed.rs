@@ -1,9 +1,8 @@
 //! Time of the matrix products on this machine's device, side by side: `product_speed ROWSxCOLUMNS:TOKENS[,..] CONFIG[,..]`.
 //!
 //! A CONFIG is `FORM/SUBGROUPS/ROWS/WIDE`: FORM one of `bf16`, `f16`, `q8_0`, .. (stored types as they are), `p12`, `p11`
-//! (packed bf16) `m12`, `m11` (packed, on cooperative matrices); subgroups a workgroup; rows a subgroup (stored types) or tiles a
-//! workgroup (matrices);
-//! tokens at once.  Weights are gaussian, in parts of 16 MiB as the packer cuts them, and larger than any cache: dispatches take
+//! (packed bf16), `m12`, `m11` (packed, on cooperative matrices), `f16~N`, `bf16~N` (f32 narrowed, one in N an exception);
+//! subgroups a workgroup; rows a subgroup (stored types) or tiles a workgroup (matrices); tokens at once. Weights are gaussian, in parts of 16 MiB as the packer cuts them, and larger than any cache: dispatches take
 //! turns over copies. Each line has the median time of a dispatch back to back, and with a barrier after each, and how much
 //! faster that is than the first CONFIG's.
 #![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -13,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytemuck::bytes_of;
+use half::f16;
 use symbiote_format::{Codec, Dtype};
 use symbiote_runtime::gpu::{Buffer, DeviceKind, Pipeline, Timestamps};
 use symbiote_tests::blocks::Random;
@@ -31,9 +31,10 @@ enum Way {
 
 struct Config {
     name: String,
-
     dtype: Dtype,
     codec: Codec,
+    /// One weight in so many is exact in no half.
+    odd: Option<usize>,
     way: Way,
     subgroups: u32,
     rows: u32,
@@ -44,37 +45,51 @@ impl Config {
     fn parse(text: &str) -> Self {
         let f: Vec<&str> = text.split('/').collect();
         let [form, subgroups, rows, wide] = f[..] else { panic!("{text}: FORM/SUBGROUPS/ROWS/WIDE") };
+        let n = |s: &str| s.parse().unwrap();
         let plain = Dtype::ALL.into_iter().find(|d| d.name().eq_ignore_ascii_case(form));
+        let (form, odd) = form.split_once('~').map_or((form, None), |(form, odd)| (form, Some(n(odd) as usize)));
         let (codec, way) = match form {
+            "f16" if odd.is_some() => (Codec::F16, Way::Multiply),
+            "bf16" if odd.is_some() => (Codec::Bf16, Way::Multiply),
             "p12" => (Codec::P12, Way::Multiply),
             "p11" => (Codec::P11, Way::Multiply),
             "m12" => (Codec::P12, Way::Matrix),
             "m11" => (Codec::P11, Way::Matrix),
             _ => (Codec::Raw, Way::Multiply),
         };
-        let n = |s: &str| s.parse().unwrap();
-        let dtype = plain.unwrap_or(Dtype::Bf16);
-        Self { name: text.into(), dtype, codec, way, subgroups: n(subgroups), rows: n(rows), wide: n(wide) }
+        let dtype = if odd.is_some() { Dtype::F32 } else { plain.unwrap_or(Dtype::Bf16) };
+        Self { name: text.into(), dtype, codec, odd, way, subgroups: n(subgroups), rows: n(rows), wide: n(wide) }
+    }
+
+    /// The type that a kernel for stored types reads.
+    fn plain(&self) -> Option<Dtype> {
+        match self.codec {
+            Codec::Raw => Some(self.dtype),
+            Codec::F16 => Some(Dtype::F16),
+            Codec::Bf16 => Some(Dtype::Bf16),
+            _ => None,
+        }
     }
 
     fn kernel(&self, rig: &KernelRig) -> Arc<Pipeline> {
         let s = rig.gpu.info().subgroup;
         let local = s * self.subgroups;
-        let (name, constants) = match (self.codec, self.way) {
-            (Codec::Raw, _) => {
+        let (name, constants) = match (self.plain(), self.way) {
+            (Some(dtype), _) => {
                 let touch = u32::from(std::env::var_os("TOUCH").is_some());
-                (format!("matmul_{}", self.dtype), vec![local, self.wide, self.rows, touch])
+                let source = if self.odd.is_some() { 2 } else { 3 };
+                (format!("matmul_{dtype}"), vec![local, self.wide, self.rows, touch, source])
             }
-            (codec, Way::Multiply) => (format!("matmul_{codec}"), vec![local, self.wide, s, self.subgroups, 0]),
-            (codec, _) => (format!("matrix_{codec}"), vec![local, self.wide, s, self.subgroups, 0, self.rows]),
+            (_, Way::Multiply) => (format!("matmul_{}", self.codec), vec![local, self.wide, s, self.subgroups, 0]),
+            _ => (format!("matrix_{}", self.codec), vec![local, self.wide, s, self.subgroups, 0, self.rows]),
         };
         rig.kernel(&name, &constants, Some(s))
     }
 
     /// Rows of a tile, and workgroups that share it.
     fn tile(&self, rig: &KernelRig) -> (u32, u32) {
-        match (self.codec, self.way) {
-            (Codec::Raw, _) => (self.subgroups * self.rows, 1),
+        match (self.plain(), self.way) {
+            (Some(_), _) => (self.subgroups * self.rows, 1),
             (_, Way::Multiply) => (32, 32u32.div_ceil(rig.gpu.info().subgroup)),
             _ => (32 * self.rows, 1),
         }
@@ -91,13 +106,23 @@ struct Prepared {
 }
 
 /// Weights by how they are stored, each made once: copies that together are larger than any cache.
-type Made = HashMap<(Dtype, Codec), Vec<DeviceMatrix>>;
+type Made = HashMap<(Dtype, Codec, Option<usize>), Vec<DeviceMatrix>>;
 
-fn make(rig: &KernelRig, dtype: Dtype, codec: Codec, rows: usize, columns: usize) -> Vec<DeviceMatrix> {
+fn make(rig: &KernelRig, config: &Config, rows: usize, columns: usize) -> Vec<DeviceMatrix> {
+    let (dtype, codec) = (config.dtype, config.codec);
     let row_bytes = dtype.row_bytes(columns as u64).unwrap() as usize;
     let per = (PART / row_bytes / 64 * 64).clamp(64.min(rows), rows);
     let cuts: Vec<usize> = (0..rows).step_by(per).map(|r| per.min(rows - r)).collect();
-    let bytes = Random::new(1).rows(dtype, 64, columns).repeat(rows.div_ceil(64));
+    let mut random = Random::new(1);
+    let mut bytes = random.rows(dtype, 64, columns);
+    if let Some(odd) = config.odd {
+        // seven bits of the mantissa are left, as both halves have them
+        for weight in bytes.as_chunks_mut::<4>().0 {
+            let exact = f16::from_f32(f32::from_le_bytes(*weight)).to_f32().to_bits() & 0xFFFF_0000;
+            *weight = (exact | u32::from(random.below(odd) == 0)).to_le_bytes();
+        }
+    }
+    let bytes = bytes.repeat(rows.div_ceil(64));
     let first =
         DeviceMatrix::spread(rig, dtype, columns, &bytes, Spread { codec, cuts: &cuts, lead: 0, gap: 0, tile: 1 });
     let at_least = if rig.gpu.info().kind == DeviceKind::Cpu { AT_LEAST.1 } else { AT_LEAST.0 };
@@ -108,8 +133,8 @@ fn make(rig: &KernelRig, dtype: Dtype, codec: Codec, rows: usize, columns: usize
 
 impl Prepared {
     fn new(rig: &KernelRig, config: Config, (rows, columns): (usize, usize), tokens: usize, made: &mut Made) -> Self {
-        let (dtype, codec) = (config.dtype, config.codec);
-        let copies = made.entry((dtype, codec)).or_insert_with(|| make(rig, dtype, codec, rows, columns));
+        let key = (config.dtype, config.codec, config.odd);
+        let copies = made.entry(key).or_insert_with(|| make(rig, &config, rows, columns));
         let tile = config.tile(rig).0;
         let copies = copies.iter().map(|m| m.retile(rig, tile)).collect();
         let y = rig.poisoned("y", tokens.next_multiple_of(8) * rows);

@@ -133,6 +133,23 @@ fn weights_like_no_model_has() {
 }
 
 #[test]
+fn exceptions_are_counted() {
+    let shape = |dtype| Shape { dtype, rows: 40, columns: 100 };
+    for (dtype, count) in PLAIN.into_iter().flat_map(|dtype| [0, 3, 70].map(|count| (dtype, count))) {
+        let mut raw = bytes(dtype, [1.0; 4000]);
+        let size = dtype.block_bytes() as usize;
+        // the smallest positive number is far from one, and an f32 that no half has
+        (0..count).for_each(|i| raw[i * 50 * size..][..size].copy_from_slice(&1u32.to_le_bytes()[..size]));
+        for codec in Codec::ALL.iter().copied().filter(|codec| codec.takes(dtype)) {
+            let coded = round_trip(codec, shape(dtype), &raw).len() as u64;
+            let keeps_apart = !matches!(codec, Codec::Raw | Codec::Zstd | Codec::Zfp);
+            let expected = keeps_apart.then_some(count as u64);
+            assert_eq!(codec.exceptions(shape(dtype), coded), expected, "{codec} of {dtype}");
+        }
+    }
+}
+
+#[test]
 fn the_base_covers_most_weights_and_the_lowest_wins() {
     let shape = Shape { dtype: Dtype::Bf16, rows: 1, columns: 64 };
     let base = |codec, exponents: &[u32]| {

@@ -2,7 +2,6 @@
 //! that a model of any architecture can be measured. Every encoding is decoded again and compared.
 
 mod chart;
-mod exceptions;
 mod floor;
 mod json;
 mod tally;
@@ -24,7 +23,6 @@ use crate::planner::ROW_GRAIN;
 use crate::policy::{Choice, Policy, Sized, Target, smallest};
 use crate::source::{ForeignTensor, StoredTensor, Weights};
 use crate::{limits, pipeline};
-use exceptions::PlainLengths;
 use floor::Counts;
 use tally::Tally;
 pub use tally::{Measurement, PartsOf, TensorMeasure, Total};
@@ -103,7 +101,6 @@ struct Measure<'a> {
     outline: &'a Outline,
     origin: &'a dyn Origin,
     monitor: &'a dyn Monitor,
-    plain: PlainLengths,
     policies: [Policy; 2],
 }
 
@@ -111,7 +108,7 @@ impl<'a> Measure<'a> {
     fn new(outline: &'a Outline, origin: &'a dyn Origin, monitor: &'a dyn Monitor) -> Self {
         let auto = |target| Policy::new(target, Choice::Auto).unwrap_or_default();
         let policies = [auto(Target::Run), auto(Target::Ship)];
-        Self { outline, origin, monitor, plain: PlainLengths::default(), policies }
+        Self { outline, origin, monitor, policies }
     }
 
     fn run(&self, path: &Path, foreign: Vec<ForeignTensor>) -> Result<Measurement, Error> {
@@ -161,7 +158,7 @@ impl<'a> Measure<'a> {
                 }
                 None => raw.len(), // as which the part would be written
             };
-            coded.push(((codec, len), self.plain.exceptions(codec, shape, len)));
+            coded.push(((codec, len), codec.exceptions(shape, len as u64)));
         }
         let facts = self.outline.tensor(part).facts();
         let mut taken = [(Codec::Raw, raw.len()); 2];

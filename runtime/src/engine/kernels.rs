@@ -26,7 +26,7 @@ const MATRIX_SUBGROUPS: [u32; 2] = [8, 4];
 /// Tiles that fill a large device: four for each of some hundred cores.
 const MANY_TILES: u32 = 512;
 
-/// How a packed part's exceptions are stored, as kernels are told.
+/// How a part's exceptions are stored, as kernels are told; one that is told nothing looks for none.
 fn source_code(source: Dtype) -> u32 {
     match source {
         Dtype::Bf16 => 0,
@@ -109,13 +109,12 @@ impl Kernels {
 
     /// Reads the weights of tokens.
     pub fn embed(&self, form: Form) -> Result<Arc<Pipeline>, EngineError> {
+        // the constants that it shares with the products
+        let with_exceptions = |source| vec![self.local, 1, 0, 0, source_code(source)];
         match form {
             Form::Plain(dtype) => self.get(format!("embed_{dtype}"), vec![self.local], None),
-            Form::Packed { codec, source } => {
-                // the constants that it shares with the products
-                let constants = vec![self.local, 1, 0, 0, source_code(source)];
-                self.get(format!("embed_{codec}"), constants, None)
-            }
+            Form::Narrowed(dtype) => self.get(format!("embed_{dtype}"), with_exceptions(Dtype::F32), None),
+            Form::Packed { codec, source } => self.get(format!("embed_{codec}"), with_exceptions(source), None),
         }
     }
 
@@ -128,9 +127,13 @@ impl Kernels {
     pub fn product(&self, form: Form, tokens: u32, tiles: u32, columns: u32) -> Result<Multiply, EngineError> {
         let groups_of = |wide: u32| tokens.div_ceil(wide);
         match form {
-            Form::Plain(dtype) => {
+            Form::Plain(dtype) | Form::Narrowed(dtype) => {
                 let wide = if tokens > 1 { WIDE } else { 1 };
-                let constants = vec![self.subgroup * self.subgroups, wide, self.rows, (self.subgroups == 1).into()];
+                let local = self.subgroup * self.subgroups;
+                let mut constants = vec![local, wide, self.rows, (self.subgroups == 1).into()];
+                if matches!(form, Form::Narrowed(_)) {
+                    constants.push(source_code(Dtype::F32));
+                }
                 let kernel = self.get(format!("matmul_{dtype}"), constants, Some(self.subgroup))?;
                 Ok(Multiply { kernel, groups: [tiles, groups_of(wide), 1] })
             }

@@ -26,6 +26,8 @@ pub struct Vector {
 pub enum Form {
     /// Rows of a stored type.
     Plain(Dtype),
+    /// F32 rows as this type of two bytes, and weights apart that are not exact in it.
+    Narrowed(Dtype),
     /// Packed rows, p12 or p11.
     Packed {
         /// Which.
@@ -39,6 +41,7 @@ impl std::fmt::Display for Form {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Plain(dtype) => dtype.fmt(f),
+            Self::Narrowed(dtype) => write!(f, "{dtype} and exceptions"),
             Self::Packed { codec, source } => write!(f, "{codec} of {source}"),
         }
     }
@@ -273,7 +276,7 @@ impl<'a> Finder<'a> {
                 let first_row = operation.rows + part.row.to_native();
                 product.parts.push(PartArgs { pack, offset, rows, first_row, first_tile });
                 product.tiles += rows.div_ceil(match form {
-                    Form::Plain(_) => self.tile_rows,
+                    Form::Plain(_) | Form::Narrowed(_) => self.tile_rows,
                     Form::Packed { .. } => PACKED_TILE,
                 });
                 operation.packs.push(pack as usize);
@@ -291,13 +294,16 @@ impl Finder<'_> {
     fn form(&self, part: &ArchivedPart, dtype: Dtype, columns: u32) -> Result<Form, EngineError> {
         let codec = Codec::from_code(part.codec).unwrap_or(Codec::Raw); // validation knows every code
         let shape = Shape { dtype, rows: part.rows.to_native(), columns };
-        let exceptions = codec.exceptions(shape, part.coded_len.to_native()).unwrap_or(0);
+        let narrowed = |dtype| match codec.exceptions(shape, part.coded_len.to_native()) {
+            Some(0) => Form::Plain(dtype), // nobody looks for what is not there
+            _ => Form::Narrowed(dtype),
+        };
         match codec {
             Codec::Raw => Ok(Form::Plain(dtype)),
             Codec::P12 | Codec::P11 => Ok(Form::Packed { codec, source: dtype }),
-            Codec::F16 if exceptions == 0 => Ok(Form::Plain(Dtype::F16)),
-            Codec::Bf16 if exceptions == 0 => Ok(Form::Plain(Dtype::Bf16)),
-            _ => {
+            Codec::F16 => Ok(narrowed(Dtype::F16)),
+            Codec::Bf16 => Ok(narrowed(Dtype::Bf16)),
+            Codec::Zstd | Codec::Zfp => {
                 let name = self.index.tensors[part.tensor.to_native() as usize].name.as_str().into();
                 Err(EngineError::NotComputable { name, codec })
             }

@@ -181,6 +181,9 @@ Scale scale_of(uint64_t block, uint g) { return Scale(vec2(1.0), vec2(0.0)); }
 uvec2 columns(uint g, uint u) { return uvec2(8 * u, 8 * u + 4); }
 #endif
 
+// Where the trailer of a part of halves is (SPEC.md, 14.4).
+uint64_t trailer_of(Part part, uint row_bytes) { return part.at + (uint64_t(part.rows) * row_bytes + 3 & ~uint64_t(3)); }
+
 // Bytes of a row of `k` columns.
 uint row_bytes_of(uint k) {
 #ifdef PLAIN

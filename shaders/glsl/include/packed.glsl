@@ -1,4 +1,4 @@
-// Packed weights: the codecs p12 and p11 of SPEC.md, computed on as they are.
+// Packed weights: the codecs p12 and p11 of SPEC.md, computed on as they are; what they keep apart: exceptions.glsl.
 //
 // A tile is 32 rows (the last of a part 4P). Its columns come in chunks of 128 (the last 32C). A unit is 32 weights of one row in
 // WORDS words; those of the rows p + P t, t = 0..3, lie side by side in a uvec4, so that a load of x serves four rows. Slot
@@ -39,36 +39,20 @@ uvec4 pair(const uvec4 w[WORDS], uint i) {
 #endif
 }
 
-layout(constant_id = 4) const uint SOURCE = 0;  // how the source stores its weights: 0 bf16, 1 f16, 2 f32
-const uint WINDOW = 2048;                       // columns of a list of exceptions
-
-float from_source(uint bits) {
-  if (SOURCE == 0) return uintBitsToFloat(bits << 16);
-  if (SOURCE == 1) return half_to_float(bits);
-  return uintBitsToFloat(bits);
-}
-
 // Where the pieces of a part are.
 struct Packed {
   uint64_t blocks;
   uint64_t trailer;   // base, three zeros
-  uint64_t first;     // first[list]: exceptions before it
-  uint64_t starts;    // starts[list][8]: of its exceptions, those before each p
-  uint64_t entries;
-  uint windows;       // lists a tile
+  Lists lists;
   uint coded;         // columns that are coded, a multiple of 32
 };
 
 Packed packed_at(uint64_t at, uint rows, uint columns) {
   Packed p;
   p.coded = columns & ~31u;
-  p.windows = (p.coded + WINDOW - 1) / WINDOW;
-  const uint lists = (rows + 31) / 32 * p.windows;
   p.blocks = at;
   p.trailer = at + uint64_t((rows + 3) / 4) * (p.coded / 32) * (WORDS * 16);
-  p.first = p.trailer + 16;
-  p.starts = p.first + 4 * (lists + 1);
-  p.entries = p.starts + 16 * lists;
+  p.lists = lists_at(p.trailer, rows, p.coded);
   return p;
 }
 
@@ -85,33 +69,11 @@ float scale_of_base(uint base) { return uintBitsToFloat(uint(int(base) - BIAS + 
 // What an exception's field adds, and has to be taken back.
 float nothing_of_base(uint base) { return PREFIX == 0 ? 0.0 : scale_of_base(base) * 0.0078125; }
 
-struct Exception { uint t; uint column; float weight; };
-
-Exception exception_at(uint64_t entries, uint i, uint window) {
-  uint place, bits;
-  if (SOURCE == 2) {
-    place = U32s(entries).at[2 * i];
-    bits = U32s(entries).at[2 * i + 1];
-  } else {
-    const uint e = U32s(entries).at[i];
-    place = e & 0xFFFFu;
-    bits = e >> 16;
-  }
-  return Exception(place >> 14, window * WINDOW + (place & (WINDOW - 1)), from_source(bits));
-}
-
-// The exceptions of rows p + P t of a tile in a window: first and end, as numbers of entries.
-uvec2 exceptions_of(Packed at, uint tile, uint window, uint p) {
-  const uint list = tile * at.windows + window, from = U32s(at.first).at[list];
-  U16s starts = U16s(at.starts + 16 * uint64_t(list));
-  return uvec2(from + uint(starts.at[p]), p < 7 ? from + uint(starts.at[p + 1]) : U32s(at.first).at[list + 1]);
-}
-
 vec4 only(uint i, float v) { return vec4(i == 0 ? v : 0.0, i == 1 ? v : 0.0, i == 2 ? v : 0.0, i == 3 ? v : 0.0); }
 
 // Weight `k` of those of a row that are beyond the coded columns, of which there are `tail` a row: stored as in the source.
 float tail_weight(Packed at, uint rows, uint row, uint k, uint tail) {
-  const uint entry = SOURCE == 2 ? 8 : 4, lists = (rows + 31) / 32 * at.windows, i = row * tail + k;
-  const uint64_t rest = at.entries + uint64_t(U32s(at.first).at[lists]) * entry;
+  const uint entry = SOURCE == 2 ? 8 : 4, lists = (rows + 31) / 32 * at.lists.windows, i = row * tail + k;
+  const uint64_t rest = at.lists.entries + uint64_t(U32s(at.lists.first).at[lists]) * entry;
   return from_source(SOURCE == 2 ? U32s(rest).at[i] : uint(U16s(rest).at[i]));
 }

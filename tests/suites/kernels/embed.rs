@@ -6,6 +6,7 @@ use symbiote_tests::blocks::Random;
 use symbiote_tests::kernel_rig::{DeviceMatrix, KernelRig, Spread};
 
 use super::expected::{Expected, Worst};
+use super::narrowed::{HALVES, SOURCE, nearly};
 
 /// Rows of the parts.
 const CUTS: &[usize] = &[7, 1, 30, 2, 1];
@@ -16,7 +17,7 @@ const LOCALS: &[u32] = &[64, 128];
 
 fn widths(dtype: Dtype) -> &'static [usize] {
     match dtype.block_len() {
-        1 => &[1, 7, 8, 100, 333, 576],
+        1 => &[1, 7, 8, 100, 333, 576, 2049],
         32 => &[32, 64, 576],
         _ => &[256, 1536],
     }
@@ -24,14 +25,23 @@ fn widths(dtype: Dtype) -> &'static [usize] {
 
 /// No weight is rounded more than once from its exact value, here or there, so that they agree to the last bit.
 fn agrees(rig: &KernelRig, dtype: Dtype, codec: Codec, constants: impl Fn(u32) -> Vec<u32>) {
-    let tokens = rig.upload("tokens", TOKENS);
     let name = if codec == Codec::Raw { format!("embed_{dtype}") } else { format!("embed_{codec}") };
+    let rows = |random: &mut Random, columns| random.extreme_rows(dtype, CUTS.iter().sum(), columns);
+    agrees_on(rig, (&name, dtype, codec), rows, constants);
+}
+
+fn agrees_on(
+    rig: &KernelRig,
+    (name, dtype, codec): (&str, Dtype, Codec),
+    weights: impl Fn(&mut Random, usize) -> Vec<u8>,
+    constants: impl Fn(u32) -> Vec<u32>,
+) {
+    let tokens = rig.upload("tokens", TOKENS);
     let mut worst = Worst::new(format!("{name} of {dtype}"));
     let mut random = Random::new(u64::from(dtype.code()));
     for &columns in widths(dtype) {
-        let rows = CUTS.iter().sum();
-        let bytes = random.extreme_rows(dtype, rows, columns);
-        let mut w = vec![0.0; rows * columns];
+        let bytes = weights(&mut random, columns);
+        let mut w = vec![0.0; CUTS.iter().sum::<usize>() * columns];
         dequantize(dtype, &bytes, &mut w);
         let spread = Spread { cuts: CUTS, lead: 256, gap: 0, tile: 1, codec };
         let matrix = DeviceMatrix::spread(rig, dtype, columns, &bytes, spread);
@@ -54,7 +64,7 @@ fn agrees(rig: &KernelRig, dtype: Dtype, codec: Codec, constants: impl Fn(u32) -
                 x_stride: x_stride as u32,
                 pad: 0,
             };
-            let kernel = rig.kernel(&name, &constants(local), None);
+            let kernel = rig.kernel(name, &constants(local), None);
             rig.run(&kernel, &args, [TOKENS.len() as u32, 1, 1]);
             worst.check(&format!("columns {columns} local {local}"), &rig.elements(&x), &expected);
         }
@@ -78,6 +88,20 @@ fn packed() {
         for (source, dtype) in [(0, Dtype::Bf16), (1, Dtype::F16), (2, Dtype::F32)] {
             agrees(&rig, dtype, codec, |local| vec![local, 1, 0, 0, source]);
         }
+    }
+    rig.finish();
+}
+
+#[test]
+fn narrowed() {
+    let rig = KernelRig::open();
+    for (codec, half) in HALVES {
+        let name = format!("embed_{half}");
+        let kernel = (name.as_str(), Dtype::F32, codec);
+        let constants = |local| vec![local, 1, 0, 0, SOURCE];
+        agrees_on(&rig, kernel, |random, columns| nearly(random, half, CUTS, columns), constants);
+        let any = |random: &mut Random, columns| random.extreme_rows(Dtype::F32, CUTS.iter().sum(), columns);
+        agrees_on(&rig, kernel, any, constants);
     }
     rig.finish();
 }

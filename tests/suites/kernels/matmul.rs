@@ -15,15 +15,15 @@ use super::expected::{Expected, Worst};
 pub(super) const TOLERANCE: f64 = 5e-7;
 
 /// Tokens of the wide variant, as the engine has it.
-const WIDE: u32 = 8;
+pub(super) const WIDE: u32 = 8;
 
 /// How a device shares out the rows.
 #[derive(Clone, Copy, Debug)]
-struct Split {
-    subgroups: u32,
-    rows: u32,
+pub(super) struct Split {
+    pub(super) subgroups: u32,
+    pub(super) rows: u32,
     /// Every cache line is asked for first.
-    touch: bool,
+    pub(super) touch: bool,
 }
 
 /// A matrix: its columns, the rows of its parts, and rows of other matrices between them.
@@ -72,10 +72,13 @@ pub(super) const MOST_TOKENS: usize = 17;
 
 impl Product {
     pub(super) fn random(random: &mut Random, dtype: Dtype, shape: &Shape) -> Self {
-        let rows = shape.cuts.iter().sum();
-        let bytes = random.extreme_rows(dtype, rows, shape.columns);
+        let bytes = random.extreme_rows(dtype, shape.cuts.iter().sum(), shape.columns);
+        Self::of(random, dtype, bytes, shape)
+    }
+
+    pub(super) fn of(random: &mut Random, dtype: Dtype, bytes: Vec<u8>, shape: &Shape) -> Self {
         let x = random.normals(MOST_TOKENS * shape.columns);
-        let mut w = vec![0.0; rows * shape.columns];
+        let mut w = vec![0.0; shape.cuts.iter().sum::<usize>() * shape.columns];
         dequantize(dtype, &bytes, &mut w);
         let dot = |w: &[f32], x: &[f32]| {
             let terms = w.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x));

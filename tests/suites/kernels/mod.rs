@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `expected` | what an output must hold, and the worst error of a kernel |
 //! | `matmul`, `embed` | every stored type, over parts in several packs |
-//! | `packed` | the same over packed parts |
+//! | `packed`, `narrowed` | the same over packed parts, and over halves with exceptions |
 //! | `rmsnorm`, `rope`, `attention`, `swiglu` | the rest of a layer |
 //!
 //! A kernel that relies on the size of a subgroup runs with every size of the device. Nothing else depends on the device.
@@ -14,6 +14,7 @@ mod attention;
 mod embed;
 mod expected;
 mod matmul;
+mod narrowed;
 mod packed;
 mod rmsnorm;
 mod rope;
