@@ -81,16 +81,10 @@ impl<'a> Archive<'a> {
     /// Checks that the coded parts of pack number `pack` are formed as their codecs say, so that a kernel stays inside them:
     /// lengths, counts and places of exceptions. Rows are not decoded.
     pub fn check_pack(&self, pack: usize) -> Result<()> {
-        self.check_segment(pack, self.segment(&self.index.packs[pack]))
-    }
-
-    /// Checks as [`check_pack`](Self::check_pack) does, with the segment's `bytes` read from the file by other means than the
-    /// map; there are as many as the index says.
-    pub fn check_segment(&self, pack: usize, bytes: &[u8]) -> Result<()> {
         let p = &self.index.packs[pack];
         let (first, count) = (p.first_part.to_native() as usize, p.part_count.to_native() as usize);
         for (number, part) in self.index.parts.iter().enumerate().skip(first).take(count) {
-            let coded = &bytes[to_usize(part.offset.to_native())..][..to_usize(part.coded_len.to_native())];
+            let coded = &self.segment(p)[to_usize(part.offset.to_native())..][..to_usize(part.coded_len.to_native())];
             let tensor = &self.index.tensors[part.tensor.to_native() as usize];
             // validate() has found codec, type and columns in their tables and ranges
             let codec = Codec::from_code(part.codec).unwrap_or(Codec::Raw);

@@ -47,7 +47,7 @@ fn synthetic_archives_are_intact_repeatable_and_run() {
         assert!(if codec == Codec::P12 { (0.75..0.77).contains(&share) } else { share == 1.0 }, "{codec}: {share}");
         assert_eq!(verify(&one, &()).unwrap().packs, report.packs);
 
-        let mut engine = SymbioteEngine::open(&one, &OpenOptions::default(), &mut |_, _| {}).unwrap();
+        let mut engine = SymbioteEngine::open(&one, &OpenOptions::default()).unwrap();
         assert!(engine.tokenizer().is_err());
         let mut rows = 0;
         engine

@@ -113,7 +113,8 @@ fn rate(tokens: usize, time: std::time::Duration) -> f64 {
 /// The figures in a line.
 pub fn figures(a: &Generation) -> String {
     format!(
-        "prompt: {}; answer: {}",
+        "first token after {:.2} s; prompt: {}; answer: {}",
+        a.first_token.as_secs_f64(),
         count(a.prompt_tokens, a.prompt_tokens, a.prompt_time),
         count(a.tokens.len(), a.decode_passes, a.decode_time)
     )
@@ -126,6 +127,7 @@ fn json(a: &Generation, prompt: &[u32]) -> serde_json::Value {
         "ids": a.tokens,
         "stop": format!("{:?}", a.stop),
         "prompt_tokens": a.prompt_tokens,
+        "first_token_seconds": a.first_token.as_secs_f64(),
         "prompt_seconds": a.prompt_time.as_secs_f64(),
         "prompt_tokens_per_second": rate(a.prompt_tokens, a.prompt_time),
         "decode_passes": a.decode_passes,

@@ -36,7 +36,7 @@ pub fn sentence(model: &Path, error: &EngineError) -> Failure {
         EngineError::Gpu(GpuError::ShaderFolder { folder, reason }) => {
             format!("{}: {}", folder.display(), plain(reason)).into()
         }
-        EngineError::Pak(_) | EngineError::Gpu(_) => error.to_string().into(),
+        EngineError::Pak(_) | EngineError::Gpu(_) | EngineError::FileChanged { .. } => error.to_string().into(),
         // the archive names the pack itself
         EngineError::Residency(ResidencyError::Source { error, .. }) => format!("{}: {error}", model.display()).into(),
         EngineError::NoTokenizer => {

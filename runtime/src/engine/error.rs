@@ -109,6 +109,12 @@ pub enum EngineError {
         /// The limit is the options' own.
         capped: bool,
     },
+    /// The archive's file is another than it was.
+    #[error("{}: the file was changed while it was in use; start again", .path.display())]
+    FileChanged {
+        /// The archive.
+        path: std::path::PathBuf,
+    },
     /// More RAM than there is.
     #[error(
         "{} of RAM are needed beside an open device and {} are {}",

@@ -33,6 +33,8 @@ pub struct Generation {
     pub prompt_tokens: usize,
     /// Time for them.
     pub prompt_time: Duration,
+    /// Time from the call to the first token of the answer, weights that had to be read included.
+    pub first_token: Duration,
     /// Passes for the answer, one token each; the first token comes with the prompt.
     pub decode_passes: usize,
     /// Time for those.
@@ -88,6 +90,7 @@ impl SymbioteEngine {
             }
         }
         let prompt_time = start.elapsed();
+        let first_token = start.elapsed();
         let prompt_tokens = self.sequence().len() - shared;
         let mut sampler = Sampler::new(options.sampling.clone());
         let mut decoder = StreamDecoder::new();
@@ -137,6 +140,7 @@ impl SymbioteEngine {
             stop,
             prompt_tokens,
             prompt_time,
+            first_token,
             decode_passes: passes,
             decode_time: start.elapsed(),
         })

@@ -21,7 +21,7 @@ use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, KernelTime, OpenOptions
 use crate::gpu::{DeviceInfo, Gpu, ReloadReport, ShaderCache};
 use crate::memory::resident_bytes;
 use crate::pak::{AsyncPrefetcher, PakFile, PrefetchOptions};
-use crate::residency::{Cancel, NomadPackManager, Wires};
+use crate::residency::{Cancel, MemoryTier, NomadPackManager, Wires};
 use crate::text::Tokenizer;
 use symbiote_format::ModelConfig;
 
@@ -82,7 +82,7 @@ impl SymbioteEngine {
         let tables = [PackTable::new(&gpu, count)?, PackTable::new(&gpu, count)?];
 
         let reader = PackFile::new(&pak, AsyncPrefetcher::open(&pak, PrefetchOptions::default())?);
-        let effects = (PackBlocks::new(gpu.clone()), reader, Box::new(PackJudge(Arc::clone(&pak))) as Box<_>);
+        let effects = (PackBlocks::new(gpu.clone()), reader, Box::new(PackJudge::new(pak.archive())) as Box<_>);
         let lengths = memory.traffic.iter().map(|p| p.len).collect();
         let residence = memory.residence(options.verify);
         let packs = NomadPackManager::new(lengths, residence, effects, memory.budgets(), gpu.info().max_buffer_bytes)?;
@@ -171,6 +171,7 @@ impl SymbioteEngine {
         self.packs.announce(&uses)?;
 
         let outcome = self.run(tokens, position, wanted, each);
+        let outcome = outcome.and_then(|()| self.check_file());
         if outcome.is_err() {
             self.packs.forget();
         }
@@ -220,6 +221,15 @@ impl SymbioteEngine {
             if rows.is_empty() {
                 return Ok(());
             }
+        }
+    }
+
+    /// Refuses what was computed if the file's bytes are no longer those that were opened.
+    fn check_file(&mut self) -> Result<(), EngineError> {
+        let streams = self.memory.plan.homes.contains(&MemoryTier::DiskCold) || self.progress.is_some();
+        match streams && self.packs.reader().prefetcher().changed()? {
+            true => Err(EngineError::FileChanged { path: self.pak.path().to_path_buf() }),
+            false => Ok(()),
         }
     }
 

@@ -54,7 +54,7 @@ fn smollm2_answers() {
     assert!(plain.code == Some(0) && plain.stdout.contains("Paris"), "{plain:?}");
     assert!(plain.stdout.ends_with('\n'), "{plain:?}");
     // the figures are a line of their own, after the answer's
-    assert!(plain.stderr.starts_with("prompt: ") && plain.stderr.contains("; answer: "), "{plain:?}");
+    assert!(plain.stderr.starts_with("first token after ") && plain.stderr.contains("; answer: "), "{plain:?}");
     assert_eq!(plain.stderr.matches('\n').count(), 1, "{plain:?}");
 
     let folder = tempfile::tempdir().unwrap();

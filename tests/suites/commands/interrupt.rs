@@ -51,7 +51,7 @@ fn an_answer_stops_and_its_figures_are_printed() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert_eq!(output.stdout.last(), Some(&b'\n'));
-    assert!(said.starts_with("prompt: ") && said.matches('\n').count() == 1, "{said}");
+    assert!(said.starts_with("first token after ") && said.matches('\n').count() == 1, "{said}");
     assert!((1..1000).contains(&tokens_answered(&said)), "{said}");
 }
 
