@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use symbiote_format::Codec;
 use symbiote_packer::{Choice, ConvertOptions, Policy, Target, convert};
-use symbiote_runtime::engine::{EngineError, OpenOptions, SymbioteEngine};
+use symbiote_runtime::engine::{EngineError, Link, OpenOptions, SymbioteEngine};
 use symbiote_runtime::gpu::GpuOptions;
 use symbiote_runtime::residency::MemoryTier;
 use symbiote_tests::fixtures;
@@ -26,6 +26,7 @@ struct Caps {
     machine: Machine,
     vram: Option<u64>,
     ram: Option<u64>,
+    link: Link,
 }
 
 fn open(pak: &Path, caps: Caps) -> Result<SymbioteEngine, EngineError> {
@@ -38,6 +39,7 @@ fn open(pak: &Path, caps: Caps) -> Result<SymbioteEngine, EngineError> {
     let options = OpenOptions {
         gpu,
         ram_cap: caps.ram,
+        link: caps.link,
         context: Some(64),
         batch: Some(16),
         verify: true,
@@ -72,11 +74,11 @@ fn archive(folder: &Path, fixture: &str, codec: Codec) -> PathBuf {
 
 /// The least device memory and RAM that are accepted.
 fn least(pak: &Path, machine: Machine) -> (u64, u64) {
-    let vram = match open(pak, Caps { machine, vram: Some(0), ram: None }) {
+    let vram = match open(pak, Caps { machine, vram: Some(0), ram: None, link: Link::Copy }) {
         Err(EngineError::Memory { need, .. }) => need.bytes(),
         other => panic!("{:?}", other.err()),
     };
-    let ram = match open(pak, Caps { machine, vram: Some(vram), ram: Some(0) }) {
+    let ram = match open(pak, Caps { machine, vram: Some(vram), ram: Some(0), link: Link::Copy }) {
         Err(EngineError::Ram { needed, .. }) => needed,
         other => panic!("{:?}", other.err()),
     };
@@ -90,15 +92,15 @@ fn logits_are_the_same_bits_under_every_budget() {
         let pak = archive(folder.path(), fixture, codec);
         for machine in [Machine::Own, Machine::Discrete] {
             let (vram, ram) = least(&pak, machine);
-            let mut whole = open(&pak, Caps { machine, vram: None, ram: None }).unwrap();
+            let mut whole = open(&pak, Caps { machine, vram: None, ram: None, link: Link::Copy }).unwrap();
             let expected = logits(&mut whole);
             let all = whole.gpu().memory_used().device;
             assert!(all > vram, "{all} {vram}");
             let mut streamed = 0;
             for part in 0..=5 {
                 let vram = Some(vram + (all - vram) * part / 5);
-                for ram in [None, Some(ram + MIB)] {
-                    let caps = Caps { machine, vram, ram };
+                for (ram, link) in [(None, Link::Copy), (None, Link::Direct), (Some(ram + MIB), Link::Copy)] {
+                    let caps = Caps { machine, vram, ram, link };
                     let mut engine = open(&pak, caps).unwrap_or_else(|e| panic!("{caps:?}: {e}"));
                     assert!(logits(&mut engine) == expected, "{fixture} {codec} {caps:?}");
                     let used = engine.gpu().memory_used().device;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use symbiote_runtime::engine::{GenerateOptions, KvType, OpenOptions, Sampling};
+use symbiote_runtime::engine::{GenerateOptions, KvType, Link, OpenOptions, Sampling};
 use symbiote_runtime::gpu::GpuOptions;
 use symbiote_runtime::memory::ByteSize;
 
@@ -223,6 +223,10 @@ pub struct EngineArgs {
     #[arg(long, value_name = "SIZE")]
     pub ram: Option<ByteSize>,
 
+    /// How weights in RAM reach VRAM: by copies ahead of their use, or read by kernels where they are
+    #[arg(long, value_name = "WAY", default_value = "copy")]
+    pub link: LinkArg,
+
     /// Check every pack against its SHA-256 when it is first read
     #[arg(long)]
     pub verify: bool,
@@ -246,6 +250,12 @@ pub enum KvArg {
     F32,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+pub enum LinkArg {
+    Copy,
+    Direct,
+}
+
 impl EngineArgs {
     pub fn options(&self) -> OpenOptions {
         OpenOptions {
@@ -256,6 +266,10 @@ impl EngineArgs {
                 ..GpuOptions::default()
             },
             ram_cap: self.ram.map(|size| size.0),
+            link: match self.link {
+                LinkArg::Copy => Link::Copy,
+                LinkArg::Direct => Link::Direct,
+            },
             context: self.ctx,
             batch: self.batch,
             kv_type: match self.kv_type {

@@ -47,7 +47,7 @@ pub use error::EngineError;
 pub use generate::{Generation, Stop};
 pub use memory_plan::{MemoryPlan, USUAL_WIRES};
 pub use need::Need;
-pub use options::{DEFAULT_BATCH, DEFAULT_CONTEXT, GenerateOptions, KvType, OpenOptions};
+pub use options::{DEFAULT_BATCH, DEFAULT_CONTEXT, GenerateOptions, KvType, Link, OpenOptions};
 pub use perplexity::Perplexity;
 pub use profile::{KernelTime, Profile};
 pub use rope::Rope;

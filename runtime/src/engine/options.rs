@@ -12,6 +12,8 @@ pub struct OpenOptions {
     pub gpu: GpuOptions,
     /// The most bytes of RAM that the process may hold beside what an open device takes; what the machine has free if absent.
     pub ram_cap: Option<u64>,
+    /// How weights in RAM reach the device.
+    pub link: Link,
     /// Most tokens of a sequence; the model's own context up to [`DEFAULT_CONTEXT`] if absent.
     pub context: Option<u32>,
     /// Most tokens of one pass; a longer prompt takes several.
@@ -30,6 +32,16 @@ pub struct OpenOptions {
 pub const DEFAULT_CONTEXT: u32 = 4096;
 /// The batch of an engine whose options name none.
 pub const DEFAULT_BATCH: u32 = 512;
+
+/// How weights in RAM reach a device with memory of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Link {
+    /// They are copied into a ring of slots in VRAM, ahead of their use.
+    #[default]
+    Copy,
+    /// Kernels read them where they are, in passes of few tokens; in others they are copied.
+    Direct,
+}
 
 /// How keys and values are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::forward::Pass;
-use super::kernels::Kernels;
+use super::kernels::{Kernels, WIDE};
 use super::matrix_layout;
 use super::memory_plan::{MemoryPlan, USUAL_WIRES};
 use super::need::Need;
@@ -17,7 +17,7 @@ use super::shader_source::BuiltIn;
 use super::stages::Stages;
 use super::state::{ActivationSizes, Activations, KvCache, LOGIT_ROWS, stride};
 use super::weights::Weights;
-use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, KernelTime, OpenOptions, Profile, Rope};
+use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, KernelTime, Link, OpenOptions, Profile, Rope};
 use crate::gpu::{DeviceInfo, Gpu, ReloadReport, ShaderCache};
 use crate::memory::resident_bytes;
 use crate::pak::{AsyncPrefetcher, PakFile, PrefetchOptions};
@@ -49,6 +49,7 @@ pub struct SymbioteEngine {
     kv: KvCache,
     rope: Rope,
     batch: u32,
+    link: Link,
     profile: Option<RefCell<Profile>>,
     /// Until everything that stays has been read.
     progress: Option<LoadProgress>,
@@ -102,6 +103,7 @@ impl SymbioteEngine {
             kv,
             rope,
             batch,
+            link: options.link,
             profile,
             progress: None,
             sequence: Vec::new(),
@@ -168,6 +170,8 @@ impl SymbioteEngine {
         // what follows, as a rule, is a token
         uses.extend(self.weights.layer_packs());
         uses.extend(self.weights.head_packs());
+        // a wider pass reads weights more than once
+        self.packs.read_in_place(self.link == Link::Direct && tokens.len() <= WIDE as usize);
         self.packs.announce(&uses)?;
 
         let outcome = self.run(tokens, position, wanted, each);

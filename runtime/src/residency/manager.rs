@@ -146,6 +146,11 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         self.cancel = cancel;
     }
 
+    /// See [`PackScheduler::read_in_place`].
+    pub fn read_in_place(&mut self, in_place: bool) {
+        self.scheduler.read_in_place(in_place);
+    }
+
     /// The packs that are going to be leased, in order: they are brought nearer from now on.
     pub fn announce(&mut self, uses: &[usize]) -> Result<()> {
         while !self.scheduler.announce(uses.iter().copied()) {
@@ -169,11 +174,14 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             let (tier, range) = self.range(pack, spot)?;
             addresses.push((pack, self.pool(tier).address(range)));
             after = after.max(value);
-            let from = match (spot, self.scheduler.homes()[pack]) {
-                (Spot::Home, _) => 0,
-                (_, MemoryTier::RamWarm) => 1,
+            let from = match self.scheduler.homes()[pack] {
+                MemoryTier::VramHot => 0,
+                MemoryTier::RamWarm => 1,
                 _ => 2,
             };
+            if from == 1 && spot == Spot::Home {
+                self.counters.copied_bytes += self.lengths[pack];
+            }
             self.counters.used_bytes[from] += self.lengths[pack];
         }
         self.counters.uses += wanted.len() as u64;

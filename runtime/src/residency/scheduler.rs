@@ -122,6 +122,8 @@ pub struct PackScheduler {
     homes: Vec<MemoryTier>,
     placed: Vec<Placed>,
     unified: bool,
+    /// Kernels read warm packs across the link, where they are.
+    in_place: bool,
     slots: Vec<Slot>,
     staging: Vec<Slot>,
     /// Uses to come that have no fetch yet.
@@ -138,6 +140,7 @@ impl PackScheduler {
             placed: vec![Placed::No; homes.len()],
             homes,
             unified,
+            in_place: false,
             slots: vec![Slot::FreeAfter(0); slots],
             staging: vec![Slot::FreeAfter(0); staging],
             upcoming: VecDeque::new(),
@@ -146,12 +149,18 @@ impl PackScheduler {
         }
     }
 
+    /// Whether kernels read warm packs across the link, where they are, from the next [`announce`](Self::announce) on; else
+    /// they are copied.
+    pub fn read_in_place(&mut self, in_place: bool) {
+        self.in_place = in_place;
+    }
+
     /// The packs that are going to be used, in order. What was announced before and is not used yet is replaced; what of it
     /// agrees is not fetched anew.
     ///
     /// Answers `false`, with nothing changed, while packs that are no longer wanted are being read.
     pub fn announce(&mut self, uses: impl IntoIterator<Item = usize>) -> bool {
-        let mut uses: VecDeque<usize> = uses.into_iter().filter(|&pack| !self.stays(pack)).collect();
+        let mut uses: VecDeque<usize> = uses.into_iter().filter(|&pack| !self.at_hand(pack)).collect();
         // a fetch for a home is good whenever it comes
         let streams = |fetch: &Fetch| fetch.slot.is_some() || self.homes[fetch.pack] != MemoryTier::VramHot;
         let agree = self.fetches.iter().filter(|f| streams(f) && !f.leased);
@@ -184,7 +193,7 @@ impl PackScheduler {
 
     /// Asks for a pack before all others, if it is not on its way.
     pub fn demand(&mut self, pack: usize) {
-        if self.stays(pack) {
+        if self.at_hand(pack) {
             return;
         }
         if let Some(fetch) = self.fetches.iter_mut().find(|f| f.pack == pack && !f.leased) {
@@ -239,6 +248,9 @@ impl PackScheduler {
         if let (MemoryTier::VramHot, Placed::Since(value)) = (self.homes[pack], self.placed[pack]) {
             return Some((Spot::Home, value));
         }
+        if self.at_hand(pack) && self.is_placed(pack) {
+            return Some((Spot::Home, 0));
+        }
         let fetch = self.fetches.iter().find(|f| f.pack == pack)?;
         match (fetch.stage, fetch.slot) {
             (Stage::Arrived(value), Some(slot)) => Some((Spot::Slot(slot), value)),
@@ -285,6 +297,12 @@ impl PackScheduler {
     /// True while nobody has to wait for the pack: it is in VRAM for good.
     pub fn stays(&self, pack: usize) -> bool {
         self.homes[pack] == MemoryTier::VramHot && self.placed[pack] != Placed::No
+    }
+
+    /// True while no fetch is needed for the pack's next use.
+    fn at_hand(&self, pack: usize) -> bool {
+        let warm = self.homes[pack] == MemoryTier::RamWarm && self.is_placed(pack);
+        self.stays(pack) || self.in_place && warm
     }
 
     /// True where the pack's home holds its bytes, or will when a copy under way is done.
@@ -336,7 +354,7 @@ impl PackScheduler {
         let most = self.slots.len() + self.staging.len() + 4;
         while self.fetches.len() < most {
             let Some(pack) = self.upcoming.pop_front() else { return };
-            if !self.stays(pack) {
+            if !self.at_hand(pack) {
                 let fetch = self.fetch(pack, false);
                 self.fetches.push_back(fetch);
             }

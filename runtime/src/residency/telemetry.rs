@@ -17,7 +17,7 @@ pub struct Counters {
     pub read_bytes: u64,
     /// Copies into VRAM.
     pub copies: u64,
-    /// Bytes copied into VRAM.
+    /// Bytes copied into VRAM, or read by kernels across the link.
     pub copied_bytes: u64,
     /// Time that leases waited for a read, or for a slot.
     pub stall: Duration,
