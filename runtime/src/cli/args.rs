@@ -54,6 +54,10 @@ pub struct Args {
     #[arg(long)]
     pub json: bool,
 
+    /// Show what disk, link and memories do while tokens come
+    #[arg(long)]
+    pub stats: bool,
+
     /// Print nothing but the answer
     #[arg(short, long)]
     pub quiet: bool,

@@ -7,6 +7,7 @@
 //! | `chat.rs` | a conversation |
 //! | `perplexity.rs`, `plan.rs`, `bench.rs` | the commands of these names |
 //! | `chart.rs` | lines as a picture |
+//! | `stats.rs` | `--stats` |
 //! | `open.rs` | opening the engine, with a progress bar; devices |
 //! | `output.rs` | what the program says, and how it fails |
 //! | `interrupt.rs` | Ctrl-C |
@@ -21,6 +22,7 @@ mod open;
 mod output;
 mod perplexity;
 mod plan;
+mod stats;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -28,6 +30,7 @@ use std::process::ExitCode;
 use args::{Args, Command};
 use interrupt::Interrupt;
 use output::{Failure, note};
+use stats::Stats;
 use tracing_subscriber::EnvFilter;
 
 /// Parses the command line and does what it says.
@@ -77,10 +80,12 @@ fn run(args: Args) -> Result<(), Failure> {
     let cancel = interrupt.clone();
     engine.cancel_on(Box::new(move || cancel.is_set()));
     engine.tokenizer().map_err(|e| open::sentence(&model, &e))?;
+    let stats = args.stats.then(|| Stats::watch(&mut engine));
     let outcome = match prompt {
         Some(prompt) => answer::run(&mut engine, &model, &prompt, &args, &interrupt),
         None => chat::run(&mut engine, &model, &args, &interrupt),
     };
+    stats.into_iter().for_each(Stats::end);
     open::print_profile(&engine);
     outcome.and_then(|()| open::check_validation(&engine))
 }

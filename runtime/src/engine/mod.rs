@@ -52,5 +52,5 @@ pub use perplexity::Perplexity;
 pub use profile::{KernelTime, Profile};
 pub use rope::Rope;
 pub use sampler::{Sampler, Sampling};
-pub use symbiote_engine::{LoadProgress, Packs, SymbioteEngine};
+pub use symbiote_engine::{LoadProgress, Packs, PassListener, PassReport, SymbioteEngine};
 pub use wires::measure_wires;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::forward::Pass;
 use super::kernels::{Kernels, WIDE};
@@ -21,12 +22,26 @@ use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, KernelTime, Link, OpenO
 use crate::gpu::{DeviceInfo, Gpu, ReloadReport, ShaderCache};
 use crate::memory::resident_bytes;
 use crate::pak::{AsyncPrefetcher, PakFile, PrefetchOptions};
-use crate::residency::{Cancel, MemoryTier, NomadPackManager, Wires};
+use crate::residency::{Cancel, Counters, MemoryTier, NomadPackManager, Wires};
 use crate::text::Tokenizer;
 use symbiote_format::ModelConfig;
 
 /// Hears of bytes as they are loaded: (so far, in all).
 pub type LoadProgress = Box<dyn FnMut(u64, u64) + Send>;
+
+/// What a pass did.
+#[derive(Clone, Copy, Debug)]
+pub struct PassReport {
+    /// Its tokens.
+    pub tokens: usize,
+    /// The time that it took.
+    pub time: Duration,
+    /// What happened to packs meanwhile.
+    pub counters: Counters,
+}
+
+/// Hears of every pass.
+pub type PassListener = Box<dyn FnMut(&PassReport) + Send>;
 
 /// Packs in the device's memory, in pinned memory and in the archive's file.
 pub type Packs = NomadPackManager<PackBlocks, PackFile>;
@@ -53,6 +68,7 @@ pub struct SymbioteEngine {
     profile: Option<RefCell<Profile>>,
     /// Until everything that stays has been read.
     progress: Option<LoadProgress>,
+    listener: Option<PassListener>,
     /// Tokens whose keys and values are in the cache.
     sequence: Vec<u32>,
 }
@@ -106,6 +122,7 @@ impl SymbioteEngine {
             link: options.link,
             profile,
             progress: None,
+            listener: None,
             sequence: Vec::new(),
         })
     }
@@ -113,6 +130,11 @@ impl SymbioteEngine {
     /// Tells `progress` of the bytes that stay in memory, as they are read.
     pub fn on_load(&mut self, progress: LoadProgress) {
         self.progress = Some(progress);
+    }
+
+    /// Tells `listener` of every pass.
+    pub fn on_pass(&mut self, listener: PassListener) {
+        self.listener = Some(listener);
     }
 
     /// A pass that waits for weights ends with an error when `cancel` says so.
@@ -158,6 +180,7 @@ impl SymbioteEngine {
         wanted: std::ops::Range<usize>,
         each: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<(), EngineError> {
+        let (start, before) = (Instant::now(), self.packs.counters());
         let position = to_u32(self.sequence.len());
         let mut turns = Vec::new();
         (position..).zip(tokens).for_each(|(p, _)| self.rope.turns(p, &mut turns));
@@ -182,6 +205,10 @@ impl SymbioteEngine {
         outcome?;
         self.progress = None;
         self.sequence.extend_from_slice(tokens);
+        if let Some(listener) = &mut self.listener {
+            let counters = self.packs.counters().since(&before);
+            listener(&PassReport { tokens: tokens.len(), time: start.elapsed(), counters });
+        }
         Ok(())
     }
 

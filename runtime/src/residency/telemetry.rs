@@ -24,6 +24,19 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Both together.
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            uses: self.uses + other.uses,
+            used_bytes: std::array::from_fn(|tier| self.used_bytes[tier] + other.used_bytes[tier]),
+            reads: self.reads + other.reads,
+            read_bytes: self.read_bytes + other.read_bytes,
+            copies: self.copies + other.copies,
+            copied_bytes: self.copied_bytes + other.copied_bytes,
+            stall: self.stall + other.stall,
+        }
+    }
+
     /// What happened after `before`.
     pub fn since(&self, before: &Self) -> Self {
         Self {
