@@ -12,6 +12,9 @@ use crate::residency::{Lease, MemoryTier};
 /// computed on and one is being copied.
 const SHARE_OF_SLOTS: usize = 3;
 
+/// Commands after which the device is given what there is, so that it works while the rest is recorded.
+const ENOUGH: u32 = 48;
+
 /// Records commands, and submits them as the packs that they read come.
 pub struct Stages<'a> {
     gpu: &'a Gpu,
@@ -23,8 +26,8 @@ pub struct Stages<'a> {
     profile: Option<&'a RefCell<Profile>>,
     recorder: Recorder,
     name: &'static str,
-    /// Nothing is recorded.
-    empty: bool,
+    /// Commands recorded, roughly.
+    recorded: u32,
     leases: Vec<Lease>,
     /// The value of the copies' timeline that the recording waits for.
     after: u64,
@@ -44,8 +47,21 @@ impl<'a> Stages<'a> {
         name: &'static str,
     ) -> Result<Self, EngineError> {
         let recorder = start(gpu, profile, name)?;
-        let (empty, leases, after, gathered) = (true, Vec::new(), 0, None);
-        Ok(Self { gpu, packs, table, lookups, profile, recorder, name, empty, leases, after, gathered, progress: None })
+        let (recorded, leases, after, gathered) = (0, Vec::new(), 0, None);
+        Ok(Self {
+            gpu,
+            packs,
+            table,
+            lookups,
+            profile,
+            recorder,
+            name,
+            recorded,
+            leases,
+            after,
+            gathered,
+            progress: None,
+        })
     }
 
     /// Tells `progress`, where there is one, of the bytes read, out of `all`.
@@ -55,7 +71,7 @@ impl<'a> Stages<'a> {
 
     /// For commands that read no weights.
     pub fn recorder(&mut self) -> &mut Recorder {
-        self.empty = false;
+        self.recorded += 1;
         &mut self.recorder
     }
 
@@ -83,7 +99,8 @@ impl<'a> Stages<'a> {
 
     /// What is recorded next reads `packs`: it is going to start when they are there.
     pub fn need(&mut self, packs: &[usize]) -> Result<(), EngineError> {
-        if !self.empty && !packs.iter().all(|&pack| self.packs.stays(pack)) {
+        let waits = self.recorded > 0 && !packs.iter().all(|&pack| self.packs.stays(pack));
+        if waits || self.recorded >= ENOUGH {
             self.submit()?;
         }
         let lease = self.packs.lease(packs)?;
@@ -94,7 +111,7 @@ impl<'a> Stages<'a> {
     /// What is recorded next reads rows of `pack`, by the lookups' table.
     pub fn look_up(&mut self, pack: usize) -> Result<(), EngineError> {
         if self.packs.residence().homes[pack] == MemoryTier::DiskCold {
-            if !self.empty {
+            if self.recorded > 0 {
                 self.gathered = Some(self.submit()?);
             }
             // the slot that it is read into is free when that is over
@@ -124,7 +141,7 @@ impl<'a> Stages<'a> {
         let copied = self.gpu.ticket(QueueKind::Transfer, self.after);
         let ticket = self.gpu.submit_after(&recorder.finish()?, &[self.gpu.uploaded(), copied])?;
         self.leases.drain(..).for_each(|lease| self.packs.release(lease, ticket.value()));
-        self.empty = true;
+        self.recorded = 0;
         if let Some(profile) = self.profile {
             self.gpu.wait(ticket)?;
             profile.borrow_mut().collect()?;
