@@ -10,7 +10,7 @@ use symbiote_runtime::residency::{Counters, Wire, Wires};
 
 use super::args::BenchArgs;
 use super::chart::{Chart, Line};
-use super::open::{check_validation, sentence};
+use super::open::{check_validation, print_profile, sentence};
 use super::output::{Failure, note, print};
 use super::plan;
 
@@ -28,6 +28,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Failure> {
     } else {
         print(result.text())?;
     }
+    print_profile(&engine);
     check_validation(&engine)
 }
 
