@@ -190,7 +190,11 @@ impl World {
         let packs = Rc::clone(&self.packs);
         for (pack, at) in job.reads {
             let bytes = &packs[pack];
-            assert!(self.memory(&(at..at + bytes.len() as u64)) == bytes, "work {} reads a wrong pack {pack}", job.value);
+            assert!(
+                self.memory(&(at..at + bytes.len() as u64)) == bytes,
+                "work {} reads a wrong pack {pack}",
+                job.value
+            );
         }
         self.passed.compute = job.value;
     }

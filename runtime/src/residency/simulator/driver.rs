@@ -91,6 +91,8 @@ impl Simulation {
             self.books();
         }
         self.world.borrow_mut().failing = [0; 3];
+        // a read that has failed is not heard of yet
+        self.manager.forget();
         self.announce().and_then(|()| self.pass()).expect("a pass works when nothing fails");
         self.end();
     }
@@ -129,7 +131,9 @@ impl Simulation {
             let stay = usable.iter().all(|&pack| self.manager.stays(pack));
             let groups = usable.chunks(if stay { usable.len().max(1) } else { most });
             for group in groups {
-                if !group.iter().all(|&pack| self.manager.stays(pack)) {
+                let held: usize = self.leases.iter().map(|lease| lease.packs().len()).sum();
+                let more = held + group.len() <= self.manager.residence().slots.0 && self.one_in(6);
+                if !more && !group.iter().all(|&pack| self.manager.stays(pack)) {
                     self.submit()?;
                 }
                 self.lease(group)?;
@@ -252,12 +256,18 @@ impl Simulation {
         self.steps += 1;
         let passed = self.world.borrow().passed();
         self.ending.retain(|end| end.0 > passed.compute);
-        for packs in self.leases.iter().map(|lease| lease.packs().map(|(pack, _)| pack).collect()).chain(self.ending.iter().map(|end| end.1.clone())).collect::<Vec<Vec<usize>>>() {
-            assert!(packs.iter().all(|&pack| self.manager.is_pinned(pack).unwrap()), "a pin is lost");
+        let held = self.leases.iter().flat_map(Lease::packs).map(|(pack, _)| pack);
+        for pack in held.chain(self.ending.iter().flat_map(|end| end.1.iter().copied())) {
+            assert!(self.manager.is_pinned(pack).unwrap(), "the pin of pack {pack} is lost");
         }
         assert!(self.manager.budgets().iter().all(|budget| budget.used() <= budget.cap()));
-        let account = self.manager.residence();
-        debug_assert_eq!(account.homes.len(), self.homes.len());
+        // what is leased lies apart
+        let mut spans: Vec<_> = self.leases.iter().flat_map(Lease::packs).map(|(pack, at)| (at, pack)).collect();
+        spans.sort_unstable();
+        spans.dedup();
+        for pair in spans.windows(2) {
+            assert!(pair[0].0 + self.model.traffic[pair[0].1].len <= pair[1].0, "{pair:?} overlap");
+        }
     }
 
     /// What holds between passes.

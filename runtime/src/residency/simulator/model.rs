@@ -31,7 +31,8 @@ impl Model {
             model.operations.push(vec![norm]);
             for _ in 0..rng.random_range(1..4) {
                 let packs = rng.random_range(1..5);
-                let packs = (0..packs).map(|_| model.add(rng.random_range(longest / 2..=longest).max(1), Need::EveryPass));
+                let packs =
+                    (0..packs).map(|_| model.add(rng.random_range(longest / 2..=longest).max(1), Need::EveryPass));
                 let packs = packs.collect();
                 model.operations.push(packs);
             }
