@@ -3,6 +3,8 @@
 mod device;
 mod driver;
 mod model;
+mod refusals;
+mod rules;
 
 use driver::Simulation;
 
