@@ -216,8 +216,8 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             (MemoryTier::DiskCold, _, Some(place)) if self.lengths[pack] <= place.len => place,
             _ => return self.lease(&[pack]),
         };
-        // a fetch may be reading it, or a call of this that failed
-        while self.scheduler.is_coming(pack) || self.reading.contains_key(&LOOKUP) {
+        // a fetch may be reading it
+        while self.scheduler.is_coming(pack) {
             self.wait(Blocked::Read)?;
         }
         if !self.scheduler.is_placed(pack) {
@@ -272,7 +272,8 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         }
     }
 
-    /// Forgets what is on its way, after an error. Work that was submitted goes on, and what leases hold stays.
+    /// Forgets what is on its way. Due after an error of [`lease`](Self::lease), [`look_up`](Self::look_up) or
+    /// [`pump`](Self::pump), before anything else is asked for. Work that was submitted goes on, and what leases hold stays.
     pub fn forget(&mut self) {
         while !self.reading.is_empty() {
             if let Some((id, _)) = self.reader.done(PATIENCE) {

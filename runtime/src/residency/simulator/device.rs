@@ -79,8 +79,6 @@ pub struct World {
     pub events: u64,
     /// Reads begun, by pack.
     pub begun: Vec<usize>,
-    /// Packs copied, and the packs of urgent reads, in order.
-    pub urgent: Vec<usize>,
 }
 
 impl World {
@@ -102,7 +100,6 @@ impl World {
             idle: 0,
             events: 0,
             begun: Vec::new(),
-            urgent: Vec::new(),
         }))
     }
 
@@ -147,8 +144,7 @@ impl World {
             return false;
         }
         let mut pick = self.rng.random_range(0..total);
-        for (kind, can) in can.into_iter().enumerate().filter(|(_, can)| *can) {
-            debug_assert!(can);
+        for kind in (0..3).filter(|kind| can[*kind]) {
             if pick < self.pace[kind] {
                 match kind {
                     0 => self.copy(),
@@ -210,7 +206,7 @@ impl World {
         self.done.push_back((id, !fails));
     }
 
-    fn begin(&mut self, id: u64, pack: usize, to: Span, urgent: bool) {
+    fn begin(&mut self, id: u64, pack: usize, to: Span) {
         assert_eq!(to.end - to.start, self.packs[pack].len() as u64);
         assert!(!self.reads.iter().any(|read| overlap(&read.to, &to)), "two reads into one place");
         assert!(!self.copies.iter().any(|c| overlap(&c.from, &to) || overlap(&c.to, &to)), "a read over a copy");
@@ -221,9 +217,6 @@ impl World {
         self.memory(&to).fill(POISON);
         self.reads.push(Read { id, pack, to });
         self.begun.push(pack);
-        if urgent {
-            self.urgent.push(pack);
-        }
     }
 
     /// Counts a wait that had nothing to wait for.
@@ -311,8 +304,8 @@ impl PackStore for Device {
 pub struct Disk(pub Rc<RefCell<World>>);
 
 impl PackReader<Span> for Disk {
-    fn begin(&mut self, id: u64, pack: usize, target: Span, urgent: bool) {
-        self.0.borrow_mut().begin(id, pack, target, urgent);
+    fn begin(&mut self, id: u64, pack: usize, target: Span, _: bool) {
+        self.0.borrow_mut().begin(id, pack, target);
     }
 
     fn done(&mut self, timeout: Duration) -> Option<(u64, Result<(), BoxError>)> {

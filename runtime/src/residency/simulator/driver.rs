@@ -74,9 +74,11 @@ impl Simulation {
         for _ in 0..passes {
             let stop = self.one_in(12);
             self.cancel.store(stop, Ordering::Relaxed);
-            match self.announce().and_then(|()| self.pass()) {
-                Ok(()) => {}
-                Err(error) => self.recover(&error),
+            let announced = self.announce();
+            // an announcement that fails may be made again at once
+            let forget = announced.is_ok() || self.rng.random();
+            if let Err(error) = announced.and_then(|()| self.pass()) {
+                self.recover(&error, forget);
             }
             self.cancel.store(false, Ordering::Relaxed);
             if self.one_in(8) {
@@ -85,7 +87,7 @@ impl Simulation {
             if self.one_in(6) {
                 match self.manager.defragment() {
                     Ok(_) => {}
-                    Err(error) => self.recover(&error),
+                    Err(error) => self.recover(&error, true),
                 }
             }
             self.books();
@@ -212,7 +214,7 @@ impl Simulation {
     }
 
     /// What an engine does after an error; only those that were asked for are allowed.
-    fn recover(&mut self, error: &ResidencyError) {
+    fn recover(&mut self, error: &ResidencyError, forget: bool) {
         let cancelled = self.cancel.load(Ordering::Relaxed);
         let failing = self.world.borrow().failing;
         match error {
@@ -222,8 +224,7 @@ impl Simulation {
             other => panic!("{other}"),
         }
         std::mem::take(&mut self.leases).into_iter().for_each(|lease| self.manager.release(lease, 0));
-        // an engine does not, when it was the announcement that failed
-        if self.rng.random() {
+        if forget {
             self.manager.forget();
         }
         self.step();
