@@ -14,11 +14,11 @@ pub enum ResidencyError {
         /// How many packs there are.
         packs: usize,
     },
-    /// More than the device's budget has left.
-    #[error("VRAM is short: {0}")]
+    /// More than a budget has left.
+    #[error("memory for packs is short: {0}")]
     Budget(#[from] OverBudget),
     /// The budget would do, but no hole is long enough.
-    #[error("VRAM is in pieces: {0}")]
+    #[error("memory for packs is in pieces: {0}")]
     Room(#[from] AllocError),
     /// A lease that asks for a pack which is not in VRAM.
     #[error("pack {pack} cannot be leased: it is in {tier}, not in VRAM")]

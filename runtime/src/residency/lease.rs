@@ -11,12 +11,14 @@ pub struct Lease {
     addresses: Box<[(usize, u64)]>,
     /// The value of the copies' timeline from which on all packs are there.
     pub after: u64,
+    /// It holds slots of the ring, or packs in VRAM; else a place in RAM.
+    pub(super) in_vram: bool,
 }
 
 impl Lease {
     /// `addresses` are sorted by pack.
-    pub(super) fn new(addresses: Box<[(usize, u64)]>, after: u64) -> Self {
-        Self { addresses, after }
+    pub(super) fn new(addresses: Box<[(usize, u64)]>, after: u64, in_vram: bool) -> Self {
+        Self { addresses, after, in_vram }
     }
 
     /// Device address of a pack; `None` for one that this lease does not cover.

@@ -67,6 +67,8 @@ pub struct NomadPackManager<S: PackStore, R> {
     /// Leases given back whose work the device may still be doing, by the compute value that ends it.
     ending: BTreeMap<u64, Vec<Lease>>,
     passed: Passed,
+    /// The value of the last copy.
+    copied: u64,
     counters: Counters,
     cancel: Cancel,
 }
@@ -104,6 +106,7 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             reading: HashMap::new(),
             ending: BTreeMap::new(),
             passed: Passed::default(),
+            copied: 0,
             counters: Counters::default(),
             cancel: Box::new(|| false),
         };
@@ -153,6 +156,8 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
 
     /// The packs that are going to be leased, in order: they are brought nearer from now on.
     pub fn announce(&mut self, uses: &[usize]) -> Result<()> {
+        self.known(uses)?;
+        let uses: Vec<usize> = uses.iter().copied().filter(|&pack| self.can_come(pack)).collect();
         while !self.scheduler.announce(uses.iter().copied()) {
             self.wait(Blocked::Read)?;
         }
@@ -162,40 +167,61 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
     /// The right to read `packs`, which are there when the copies' timeline has passed the lease's value. Waits until that is
     /// submitted.
     pub fn lease(&mut self, packs: &[usize]) -> Result<Lease> {
-        let wanted = self.sorted(packs)?;
-        let mut addresses = Vec::with_capacity(wanted.len());
+        self.known(packs)?;
+        let mut addresses = Vec::with_capacity(packs.len());
         let mut after = 0;
-        for &pack in &wanted {
-            let (spot, value) = match self.scheduler.arrival(pack) {
-                Some(arrival) => arrival,
-                None => self.bring(pack)?,
-            };
-            self.scheduler.lease(pack);
-            let (tier, range) = self.range(pack, spot)?;
-            addresses.push((pack, self.pool(tier).address(range)));
-            after = after.max(value);
-            let from = match self.scheduler.homes()[pack] {
-                MemoryTier::VramHot => 0,
-                MemoryTier::RamWarm => 1,
-                _ => 2,
-            };
-            if from == 1 && spot == Spot::Home {
-                self.counters.copied_bytes += self.lengths[pack];
+        // in the order in which they were announced
+        for &pack in packs {
+            if addresses.iter().any(|&(leased, _)| leased == pack) {
+                continue;
             }
-            self.counters.used_bytes[from] += self.lengths[pack];
+            match self.lease_one(pack) {
+                Ok((address, value)) => {
+                    addresses.push((pack, address));
+                    after = after.max(value);
+                }
+                Err(error) => {
+                    addresses.iter().for_each(|&(pack, _)| self.scheduler.used(pack, 0));
+                    return Err(error);
+                }
+            }
         }
-        self.counters.uses += wanted.len() as u64;
-        wanted.iter().for_each(|&pack| self.pins[pack] += 1);
-        Ok(Lease::new(addresses.into(), after))
+        for &(pack, _) in &addresses {
+            self.pins[pack] += 1;
+        }
+        addresses.sort_unstable();
+        Ok(Lease::new(addresses.into(), after, true))
+    }
+
+    /// Address of a pack, which is there when the copies have passed the value.
+    fn lease_one(&mut self, pack: usize) -> Result<(u64, u64)> {
+        let (spot, value) = match self.scheduler.arrival(pack) {
+            Some(arrival) => arrival,
+            None => self.bring(pack)?,
+        };
+        let (tier, range) = self.range(pack, spot)?;
+        self.scheduler.lease(pack);
+        let from = match self.scheduler.homes()[pack] {
+            MemoryTier::VramHot => 0,
+            MemoryTier::RamWarm => 1,
+            _ => 2,
+        };
+        if from == 1 && spot == Spot::Home {
+            self.counters.copied_bytes += self.lengths[pack];
+        }
+        self.counters.uses += 1;
+        self.counters.used_bytes[from] += self.lengths[pack];
+        Ok((self.pool(tier).address(range), value))
     }
 
     /// The right to read a pack of which kernels take a few rows: where it lies, in RAM too. A pack whose home is disk lies in
     /// the gather slot; the work that reads it must be over before the next of these calls.
     pub fn look_up(&mut self, pack: usize) -> Result<Lease> {
-        self.sorted(&[pack])?;
+        self.known(&[pack])?;
         let home = self.scheduler.homes()[pack];
         let place = match (home, self.places[pack], self.gather) {
-            (MemoryTier::RamWarm, Some(place), _) | (MemoryTier::DiskCold, _, Some(place)) => place,
+            (MemoryTier::RamWarm, Some(place), _) => place,
+            (MemoryTier::DiskCold, _, Some(place)) if self.lengths[pack] <= place.len => place,
             _ => return self.lease(&[pack]),
         };
         // a fetch may be reading it
@@ -216,12 +242,14 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         self.counters.uses += 1;
         self.counters.used_bytes[if home == MemoryTier::RamWarm { 1 } else { 2 }] += self.lengths[pack];
         self.pins[pack] += 1;
-        Ok(Lease::new([(pack, self.ram.address(place))].into(), 0))
+        Ok(Lease::new([(pack, self.ram.address(place))].into(), 0, false))
     }
 
     /// Ends a lease when the compute timeline has passed `value`, the value that the last work reading it signals.
     pub fn release(&mut self, lease: Lease, value: u64) {
-        lease.packs().for_each(|(pack, _)| self.scheduler.used(pack, value));
+        if lease.in_vram {
+            lease.packs().for_each(|(pack, _)| self.scheduler.used(pack, value));
+        }
         if value <= self.passed.compute {
             self.unpin(&lease);
         } else {
@@ -240,19 +268,20 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             match self.scheduler.next(passed) {
                 None => return Ok(()),
                 Some(Action::Read { id, pack, into, urgent }) => {
-                    let at = self.locate(pack, into)?;
-                    self.begin(id, pack, at, urgent)?;
+                    let begun = self.locate(pack, into).and_then(|at| self.begin(id, pack, at, urgent));
+                    begun.inspect_err(|_| self.scheduler.failed(id))?;
                 }
                 Some(Action::Copy { id, pack, from, to, after }) => {
-                    let (from, to) = (self.locate(pack, from)?, self.locate(pack, to)?);
-                    let value = self.copy(pack, from, to, after)?;
+                    let value = self.copy(pack, from, to, after);
+                    let value = value.inspect_err(|_| self.scheduler.failed(id))?;
                     self.scheduler.copied(id, value);
                 }
             }
         }
     }
 
-    /// Forgets what is on its way, after an error. Work that was submitted goes on.
+    /// Forgets what is on its way. Due after an error of [`lease`](Self::lease), [`look_up`](Self::look_up) or
+    /// [`pump`](Self::pump), before anything else is asked for. Work that was submitted goes on, and what leases hold stays.
     pub fn forget(&mut self) {
         while !self.reading.is_empty() {
             if let Some((id, _)) = self.reader.done(PATIENCE) {
@@ -263,20 +292,31 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         self.scheduler.forget();
     }
 
-    /// Takes a pack whose home is VRAM or RAM down to a slower tier; there it gives up its place. Refused while a lease
+    /// Takes a pack to a slower home, and gives up its place in the one it had; in RAM it needs a new one. Refused while a lease
     /// holds it.
     pub fn unload(&mut self, pack: usize, target: MemoryTier) -> Result<()> {
-        self.sorted(&[pack])?;
-        let tier = self.tier(pack)?;
-        if target <= self.scheduler.homes()[pack] {
-            return Err(ResidencyError::NotColder { pack, tier, target });
+        self.known(&[pack])?;
+        let home = self.scheduler.homes()[pack];
+        // unified memory has no slower part
+        if target <= home || (self.residence.unified && target == MemoryTier::RamWarm) {
+            return Err(ResidencyError::NotColder { pack, tier: self.tier(pack)?, target });
         }
         if self.pins[pack] > 0 || self.scheduler.is_coming(pack) {
             return Err(ResidencyError::Pinned { pack, pins: self.pins[pack] });
         }
-        if let Some(range) = self.places[pack].take() {
-            let warm = self.scheduler.homes()[pack] == MemoryTier::RamWarm;
-            if warm { self.ram.give_back(range) } else { self.vram.give_back(range) }?;
+        // a place in RAM may still be copied from, and is going to be somebody else's
+        while home == MemoryTier::RamWarm && self.passed.copies < self.copied {
+            self.wait(Blocked::Copies(self.copied))?;
+            let passed = self.store.passed().map_err(|error| store("say how far it is", error))?;
+            self.completed(passed);
+        }
+        let place = match target {
+            MemoryTier::RamWarm => Some(self.ram.take(HOLDERS[0], self.lengths[pack], std::iter::empty())?),
+            _ => None,
+        };
+        if let Some(range) = std::mem::replace(&mut self.places[pack], place) {
+            let pool = if home == MemoryTier::RamWarm { &mut self.ram } else { &mut self.vram };
+            pool.give_back(range)?;
         }
         self.scheduler.move_home(pack, target);
         Ok(())
@@ -306,7 +346,7 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
 
     /// Where a pack is now.
     pub fn tier(&self, pack: usize) -> Result<MemoryTier> {
-        self.sorted(&[pack])?;
+        self.known(&[pack])?;
         let home = self.scheduler.homes()[pack];
         Ok(if self.scheduler.is_placed(pack) || home == MemoryTier::Hibernating { home } else { MemoryTier::DiskCold })
     }
@@ -318,7 +358,7 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
 
     /// True while a lease holds the pack.
     pub fn is_pinned(&self, pack: usize) -> Result<bool> {
-        self.sorted(&[pack])?;
+        self.known(&[pack])?;
         Ok(self.pins[pack] > 0)
     }
 
@@ -369,22 +409,26 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         &mut self.reader
     }
 
-    fn sorted(&self, packs: &[usize]) -> Result<Vec<usize>> {
-        let mut wanted = packs.to_vec();
-        wanted.sort_unstable();
-        wanted.dedup();
-        match wanted.last() {
-            Some(&pack) if pack >= self.lengths.len() => {
-                Err(ResidencyError::NoSuchPack { pack, packs: self.lengths.len() })
-            }
-            _ => Ok(wanted),
+    fn known(&self, packs: &[usize]) -> Result<()> {
+        match packs.iter().find(|&&pack| pack >= self.lengths.len()) {
+            Some(&pack) => Err(ResidencyError::NoSuchPack { pack, packs: self.lengths.len() }),
+            None => Ok(()),
         }
+    }
+
+    /// False for a pack that no slot is long enough for, as after [`unload`](Self::unload).
+    fn can_come(&self, pack: usize) -> bool {
+        let (slots, len) = self.residence.slots;
+        self.scheduler.homes()[pack] == MemoryTier::VramHot || slots > 0 && self.lengths[pack] <= len
     }
 
     /// Waits until it is submitted that the pack comes.
     fn bring(&mut self, pack: usize) -> Result<(Spot, u64)> {
         if self.scheduler.homes()[pack] == MemoryTier::Hibernating {
             return Err(ResidencyError::Hibernating { pack });
+        }
+        if !self.can_come(pack) {
+            return Err(ResidencyError::NotHot { pack, tier: self.tier(pack)? });
         }
         self.scheduler.demand(pack);
         loop {
@@ -446,9 +490,11 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         Ok(())
     }
 
-    fn copy(&mut self, pack: usize, from: Location, to: Location, after: u64) -> Result<u64> {
+    fn copy(&mut self, pack: usize, from: Spot, to: Spot, after: u64) -> Result<u64> {
+        let (from, to) = (self.locate(pack, from)?, self.locate(pack, to)?);
         let value = self.store.copy(from, to, after);
         let value = value.map_err(|error| store(&format!("copy pack {pack}"), error))?;
+        self.copied = value;
         self.counters.copies += 1;
         self.counters.copied_bytes += self.lengths[pack];
         Ok(value)

@@ -48,4 +48,6 @@ mod planner_laws;
 #[cfg(test)]
 mod policies;
 #[cfg(test)]
+mod simulator;
+#[cfg(test)]
 mod wires;

@@ -78,7 +78,16 @@ struct Fetch {
     slot: Option<usize>,
     /// Somebody waits for it.
     urgent: bool,
-    leased: bool,
+    /// Leases that hold its slot.
+    leases: u32,
+    /// The compute value from which on no work reads its slot: its last user's, and then its own.
+    until: u64,
+}
+
+impl Fetch {
+    fn is_leased(&self) -> bool {
+        self.leases > 0
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,20 +169,20 @@ impl PackScheduler {
     ///
     /// Answers `false`, with nothing changed, while packs that are no longer wanted are being read.
     pub fn announce(&mut self, uses: impl IntoIterator<Item = usize>) -> bool {
-        let mut uses: VecDeque<usize> = uses.into_iter().filter(|&pack| !self.at_hand(pack)).collect();
+        let mut uses: VecDeque<usize> = uses.into_iter().filter(|&pack| self.comes(pack)).collect();
         // a fetch for a home is good whenever it comes
         let streams = |fetch: &Fetch| fetch.slot.is_some() || self.homes[fetch.pack] != MemoryTier::VramHot;
-        let agree = self.fetches.iter().filter(|f| streams(f) && !f.leased);
+        let agree = self.fetches.iter().filter(|f| streams(f) && !f.is_leased());
         let agree = agree.zip(uses.iter().filter(|&&pack| self.homes[pack] != MemoryTier::VramHot));
         let kept = agree.take_while(|(fetch, pack)| fetch.pack == **pack).count();
-        let unwanted = |at: usize, f: &Fetch| at >= kept && streams(f) && !f.leased;
+        let unwanted = |at: usize, f: &Fetch| at >= kept && streams(f) && !f.is_leased();
         let mut at = 0;
         let mut beyond = Vec::new();
         for (i, fetch) in self.fetches.iter().enumerate() {
             if unwanted(at, fetch) {
                 beyond.push(i);
             }
-            at += usize::from(streams(fetch) && !fetch.leased);
+            at += usize::from(streams(fetch) && !fetch.is_leased());
         }
         if beyond.iter().any(|&i| self.fetches[i].stage == Stage::Reading) {
             return false;
@@ -181,7 +190,7 @@ impl PackScheduler {
         for i in beyond.into_iter().rev() {
             self.abandon(i);
         }
-        let coming: Vec<usize> = self.fetches.iter().filter(|f| !f.leased).map(|f| f.pack).collect();
+        let coming: Vec<usize> = self.fetches.iter().filter(|f| !f.is_leased()).map(|f| f.pack).collect();
         for pack in coming {
             if let Some(at) = uses.iter().position(|&use_| use_ == pack) {
                 uses.remove(at);
@@ -191,20 +200,23 @@ impl PackScheduler {
         true
     }
 
-    /// Asks for a pack before all others, if it is not on its way.
+    /// Asks for a pack before all others.
     pub fn demand(&mut self, pack: usize) {
-        if self.at_hand(pack) {
+        if self.homes[pack] == MemoryTier::VramHot && self.is_placed(pack) || self.is_read_in_place(pack) {
             return;
         }
-        if let Some(fetch) = self.fetches.iter_mut().find(|f| f.pack == pack && !f.leased) {
-            fetch.urgent = true;
-            return;
-        }
-        if let Some(at) = self.upcoming.iter().position(|&p| p == pack) {
-            self.upcoming.remove(at);
-        }
-        let fetch = self.fetch(pack, true);
-        let at = self.fetches.iter().position(|f| !f.leased).unwrap_or(self.fetches.len());
+        // on its way behind others, it would wait for slots that they keep
+        let on_its_way = self.fetches.iter().position(|f| f.pack == pack && !f.is_leased());
+        let fetch = match on_its_way.and_then(|at| self.fetches.remove(at)) {
+            Some(fetch) => Fetch { urgent: true, ..fetch },
+            None => {
+                if let Some(at) = self.upcoming.iter().position(|&p| p == pack) {
+                    self.upcoming.remove(at);
+                }
+                self.fetch(pack, true)
+            }
+        };
+        let at = self.fetches.iter().position(|f| !f.is_leased()).unwrap_or(self.fetches.len());
         self.fetches.insert(at, fetch);
     }
 
@@ -248,7 +260,7 @@ impl PackScheduler {
         if let (MemoryTier::VramHot, Placed::Since(value)) = (self.homes[pack], self.placed[pack]) {
             return Some((Spot::Home, value));
         }
-        if self.at_hand(pack) && self.is_placed(pack) {
+        if self.is_read_in_place(pack) {
             return Some((Spot::Home, 0));
         }
         let fetch = self.fetches.iter().find(|f| f.pack == pack)?;
@@ -261,15 +273,22 @@ impl PackScheduler {
     /// The pack is going to be read by work that is being recorded. Its slot is kept until [`used`](Self::used).
     pub fn lease(&mut self, pack: usize) {
         if let Some(fetch) = self.fetches.iter_mut().find(|f| f.pack == pack && f.slot.is_some()) {
-            fetch.leased = true;
+            fetch.leases += 1;
         }
     }
 
-    /// The work that reads the pack is submitted, and over when the compute timeline has passed `value`.
+    /// The work of one lease is submitted, and over when the compute timeline has passed `value`.
     pub fn used(&mut self, pack: usize, value: u64) {
-        let Some(at) = self.fetches.iter().position(|f| f.pack == pack && f.leased) else { return };
+        let Some(at) = self.fetches.iter().position(|f| f.pack == pack && f.is_leased()) else { return };
+        let fetch = &mut self.fetches[at];
+        fetch.leases -= 1;
+        fetch.until = fetch.until.max(value);
+        if fetch.is_leased() {
+            return;
+        }
+        let until = fetch.until;
         if let Some(slot) = self.fetches.remove(at).and_then(|f| f.slot) {
-            self.slots[slot] = Slot::FreeAfter(value);
+            self.slots[slot] = Slot::FreeAfter(until);
         }
     }
 
@@ -292,6 +311,9 @@ impl PackScheduler {
     /// A pack is in its home, by other ways.
     pub fn place(&mut self, pack: usize, value: u64) {
         self.placed[pack] = Placed::Since(value);
+        // what a fetch was going to read is there
+        let planned = |f: &&mut Fetch| f.pack == pack && f.stage == Stage::Planned;
+        self.fetches.iter_mut().filter(planned).for_each(|f| f.stage = Stage::Read);
     }
 
     /// True while nobody has to wait for the pack: it is in VRAM for good.
@@ -299,10 +321,13 @@ impl PackScheduler {
         self.homes[pack] == MemoryTier::VramHot && self.placed[pack] != Placed::No
     }
 
-    /// True while no fetch is needed for the pack's next use.
-    fn at_hand(&self, pack: usize) -> bool {
-        let warm = self.homes[pack] == MemoryTier::RamWarm && self.is_placed(pack);
-        self.stays(pack) || self.in_place && warm
+    /// True for a pack that a use has to bring.
+    fn comes(&self, pack: usize) -> bool {
+        self.homes[pack] != MemoryTier::Hibernating && !self.stays(pack) && !self.is_read_in_place(pack)
+    }
+
+    fn is_read_in_place(&self, pack: usize) -> bool {
+        self.in_place && self.homes[pack] == MemoryTier::RamWarm && self.is_placed(pack)
     }
 
     /// True where the pack's home holds its bytes, or will when a copy under way is done.
@@ -320,24 +345,22 @@ impl PackScheduler {
         &self.homes
     }
 
-    /// Gives a pack another home, where it is not yet.
+    /// Gives a pack another home, where it is not yet. No read of it is under way, and no lease holds it.
     pub fn move_home(&mut self, pack: usize, home: MemoryTier) {
+        self.upcoming.retain(|&p| p != pack);
+        while let Some(at) = self.fetches.iter().position(|f| f.pack == pack) {
+            self.abandon(at);
+        }
         self.homes[pack] = home;
         self.placed[pack] = Placed::No;
     }
 
-    /// Forgets what is on its way, after an error; reads that were begun must be over.
+    /// Forgets what is on its way, after an error; reads that were begun must be over. What leases hold stays.
     pub fn forget(&mut self) {
-        for at in (0..self.fetches.len()).rev() {
-            self.fetches[at].leased = false;
+        for at in (0..self.fetches.len()).rev().filter(|&at| !self.fetches[at].is_leased()).collect::<Vec<_>>() {
             self.abandon(at);
         }
         self.upcoming.clear();
-    }
-
-    /// True while a read is under way.
-    pub fn is_reading(&self) -> bool {
-        self.fetches.iter().any(|f| f.stage == Stage::Reading)
     }
 
     fn fetch(&mut self, pack: usize, urgent: bool) -> Fetch {
@@ -347,14 +370,14 @@ impl PackScheduler {
             self.placed[pack] = Placed::Coming;
         }
         let stage = if warm { Stage::Read } else { Stage::Planned };
-        Fetch { id: self.next_id, pack, stage, staging: None, slot: None, urgent, leased: false }
+        Fetch { id: self.next_id, pack, stage, staging: None, slot: None, urgent, leases: 0, until: 0 }
     }
 
     fn look_ahead(&mut self) {
         let most = self.slots.len() + self.staging.len() + 4;
         while self.fetches.len() < most {
             let Some(pack) = self.upcoming.pop_front() else { return };
-            if !self.at_hand(pack) {
+            if self.comes(pack) {
                 let fetch = self.fetch(pack, false);
                 self.fetches.push_back(fetch);
             }
@@ -407,9 +430,11 @@ impl PackScheduler {
         let found = self.staging.iter().position(free).or_else(|| {
             // what somebody waits for goes before what was read for later
             let last = self.fetches.iter().rposition(|f| f.stage == Stage::Read && f.staging.is_some())?;
-            let gives_way = self.fetches[at].urgent && last > at && self.staging.iter().all(|s| *s == Slot::Taken);
-            self.fetches[last].stage = if gives_way { Stage::Planned } else { Stage::Read };
-            if gives_way { self.fetches[last].staging.take() } else { None }
+            if !self.fetches[at].urgent || last < at || self.staging.iter().any(|slot| *slot != Slot::Taken) {
+                return None;
+            }
+            self.fetches[last].stage = Stage::Planned;
+            self.fetches[last].staging.take()
         })?;
         self.staging[found] = Slot::Taken;
         Some(found)
@@ -426,9 +451,9 @@ impl PackScheduler {
         };
         let found = free(&self.slots).or_else(|| {
             // what somebody waits for goes before what may be wanted later
-            let last = self.fetches.iter().rposition(|f| matches!(f.stage, Stage::Arrived(_)) && f.slot.is_some())?;
-            let gives_way = self.fetches[at].urgent && !self.fetches[last].leased && last > at;
-            if !gives_way || !self.slots.iter().all(|slot| *slot == Slot::Taken) {
+            let gives_way = |f: &Fetch| matches!(f.stage, Stage::Arrived(_)) && f.slot.is_some() && !f.is_leased();
+            let last = self.fetches.iter().rposition(gives_way)?;
+            if !self.fetches[at].urgent || last < at || self.slots.iter().any(|slot| *slot != Slot::Taken) {
                 return None;
             }
             let slot = self.fetches[last].slot.take()?;
@@ -436,10 +461,11 @@ impl PackScheduler {
                 MemoryTier::RamWarm => Stage::Read,
                 _ => Stage::Planned,
             };
-            Some((slot, 0))
+            Some((slot, self.fetches[last].until))
         })?;
         self.slots[found.0] = Slot::Taken;
         self.fetches[at].slot = Some(found.0);
+        self.fetches[at].until = found.1;
         Some(found)
     }
 
@@ -452,14 +478,20 @@ impl PackScheduler {
         }
     }
 
-    /// Drops a fetch that is not being read.
+    /// Drops a fetch that is not being read, or not any more.
     fn abandon(&mut self, at: usize) {
         let Some(fetch) = self.fetches.remove(at) else { return };
-        // copies run in order, so the next one into a slot waits for this one
-        fetch.slot.into_iter().for_each(|slot| self.slots[slot] = Slot::FreeAfter(0));
+        // copies run in order, so the next one into a slot waits for this one, if it was submitted
+        fetch.slot.into_iter().for_each(|slot| self.slots[slot] = Slot::FreeAfter(fetch.until));
         fetch.staging.into_iter().for_each(|staging| self.staging[staging] = Slot::FreeAfter(0));
-        if self.placed[fetch.pack] == Placed::Coming {
-            self.placed[fetch.pack] = Placed::No;
+        let brings = fetch.stage != Stage::Read || fetch.staging.is_some();
+        if self.placed[fetch.pack] != Placed::Coming || !brings {
+            return;
+        }
+        // a later use counted on it
+        match self.fetches.iter_mut().find(|f| f.pack == fetch.pack) {
+            Some(next) => next.stage = Stage::Planned,
+            None => self.placed[fetch.pack] = Placed::No,
         }
     }
 }
