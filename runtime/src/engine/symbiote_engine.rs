@@ -21,7 +21,7 @@ use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, KernelTime, OpenOptions
 use crate::gpu::{DeviceInfo, Gpu, ReloadReport, ShaderCache};
 use crate::memory::resident_bytes;
 use crate::pak::{AsyncPrefetcher, PakFile, PrefetchOptions};
-use crate::residency::{Cancel, MemoryTier, NomadPackManager, Wires};
+use crate::residency::{Cancel, NomadPackManager, ResidencyError, Wires};
 use crate::text::Tokenizer;
 use symbiote_format::ModelConfig;
 
@@ -36,6 +36,7 @@ pub struct SymbioteEngine {
     pak: Arc<PakFile>,
     config: ModelConfig,
     tokenizer: Option<Arc<Tokenizer>>,
+    chat_template: String,
     gpu: Gpu,
     kernels: Kernels,
     weights: Weights,
@@ -54,6 +55,10 @@ pub struct SymbioteEngine {
     progress: Option<LoadProgress>,
     /// Tokens whose keys and values are in the cache.
     sequence: Vec<u32>,
+    /// Reads that were over when the file was last found to be as it was opened.
+    checked_reads: u64,
+    /// The file was found changed: what is in memory may be of either.
+    file_changed: bool,
 }
 
 impl SymbioteEngine {
@@ -75,6 +80,8 @@ impl SymbioteEngine {
     pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions, wires: Wires) -> Result<Self, EngineError> {
         let Prepared { pak, config, tokenizer, gpu, kernels, mut weights, rope, sizes, context, batch, memory } =
             Prepared::new(path.as_ref(), options, wires)?;
+        let archived = pak.archive().index().tokenizer.as_ref();
+        let chat_template = archived.map_or_else(String::new, |t| t.chat_template.as_str().to_owned());
         let act = Activations::new(&gpu, sizes)?;
         let kv = KvCache::new(&gpu, &config, context, options.kv_type)?;
         let part_tables = PartTables::new(&gpu, &mut weights)?;
@@ -91,6 +98,7 @@ impl SymbioteEngine {
             pak,
             config,
             tokenizer,
+            chat_template,
             gpu,
             kernels,
             weights,
@@ -105,6 +113,8 @@ impl SymbioteEngine {
             profile,
             progress: None,
             sequence: Vec::new(),
+            checked_reads: 0,
+            file_changed: false,
         })
     }
 
@@ -168,10 +178,13 @@ impl SymbioteEngine {
         // what follows, as a rule, is a token
         uses.extend(self.weights.layer_packs());
         uses.extend(self.weights.head_packs());
-        self.packs.announce(&uses)?;
-
-        let outcome = self.run(tokens, position, wanted, each);
-        let outcome = outcome.and_then(|()| self.check_file());
+        let announced = self.packs.announce(&uses).map_err(EngineError::from);
+        let outcome = match announced.and_then(|()| self.run(tokens, position, wanted, each)) {
+            Ok(()) => self.check_file(self.packs.counters().reads > self.checked_reads),
+            // what cannot be read, or is no weights, may be so because the file is another by now
+            Err(error @ EngineError::Residency(ResidencyError::Source { .. })) => self.check_file(true).and(Err(error)),
+            Err(error) => Err(error),
+        };
         if outcome.is_err() {
             self.packs.forget();
         }
@@ -224,10 +237,12 @@ impl SymbioteEngine {
         }
     }
 
-    /// Refuses what was computed if the file's bytes are no longer those that were opened.
-    fn check_file(&mut self) -> Result<(), EngineError> {
-        let streams = self.memory.plan.homes.contains(&MemoryTier::DiskCold) || self.progress.is_some();
-        match streams && self.packs.reader().prefetcher().changed()? {
+    /// Refuses what was computed if the file's bytes are no longer those that were opened; `read` says that some of them were
+    /// read since this was last asked.
+    fn check_file(&mut self, read: bool) -> Result<(), EngineError> {
+        self.file_changed = self.file_changed || read && self.packs.reader().prefetcher().changed()?;
+        self.checked_reads = self.packs.counters().reads;
+        match self.file_changed {
             true => Err(EngineError::FileChanged { path: self.pak.path().to_path_buf() }),
             false => Ok(()),
         }
@@ -287,6 +302,12 @@ impl SymbioteEngine {
     /// The tokenizer.
     pub fn tokenizer(&self) -> Result<Arc<Tokenizer>, EngineError> {
         self.tokenizer.clone().ok_or(EngineError::NoTokenizer)
+    }
+
+    /// The template of conversations; empty where the archive has none. As it was when the archive was opened: pages of the
+    /// map are gone when the file is cut off.
+    pub fn chat_template(&self) -> &str {
+        &self.chat_template
     }
 
     /// The device.
