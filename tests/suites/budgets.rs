@@ -96,13 +96,13 @@ fn logits_are_the_same_bits_under_every_budget() {
             assert!(all > vram, "{all} {vram}");
             let mut streamed = 0;
             for part in 0..=5 {
-                let vram = Some(vram + (all - vram) * part / 5);
+                let cap = vram + (all - vram) * part / 5;
                 for ram in [None, Some(ram + MIB)] {
-                    let caps = Caps { machine, vram, ram };
+                    let caps = Caps { machine, vram: Some(cap), ram };
                     let mut engine = open(&pak, caps).unwrap_or_else(|e| panic!("{caps:?}: {e}"));
                     assert!(logits(&mut engine) == expected, "{fixture} {codec} {caps:?}");
                     let used = engine.gpu().memory_used().device;
-                    assert!(used <= vram.unwrap(), "{used} of {caps:?}");
+                    assert!(used <= cap, "{used} of {caps:?}");
                     let shares = engine.packs().distribution();
                     streamed += shares.iter().filter(|s| s.tier != MemoryTier::VramHot).map(|s| s.packs).sum::<usize>();
                 }

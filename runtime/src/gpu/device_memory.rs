@@ -206,8 +206,8 @@ impl DeviceMemory {
         }
         let memory_type_bits = 1 << self.type_of(memory);
         let create = vk_mem::AllocationCreateInfo { flags, memory_type_bits, ..Default::default() };
-        // SAFETY: the infos are valid, and what comes back is owned by the `Allocated` below.
         let alignment = if bytes.is_multiple_of(PAGE) { PAGE } else { ALIGNMENT };
+        // SAFETY: the infos are valid, and what comes back is owned by the `Allocated` below.
         let created = unsafe { self.vma.create_buffer_with_alignment(&info, &create, alignment) };
         let (handle, allocation) = created.map_err(|result| self.refusal(name, bytes, on_device_heap, result))?;
         self.device.name(handle, name);

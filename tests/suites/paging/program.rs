@@ -107,7 +107,7 @@ fn a_conversation_outlives_its_file() {
 #[test]
 fn text_is_the_same_with_the_least_memory() {
     let pak = fixtures::smollm2();
-    let args = ["--ctx", "256", "--batch", "64", "--temp", "0", "-n", "16", "--quiet", "-p", "Name three colours."];
+    let args = ["--ctx", "256", "--batch", "64", "--temp", "0", "-n", "10", "--quiet", "-p", "Name three colours."];
     let whole = done(RUN, Path::new("."), &with(&pak, &args));
     let vram = least_vram(&pak, &args);
     let streamed = done(RUN, Path::new("."), &with(&pak, &[&args[..], &["--vram", &vram]].concat()));
