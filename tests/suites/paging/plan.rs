@@ -24,7 +24,7 @@ fn plan(pak: &Path, wires: &[String], extra: &[&str]) -> String {
 }
 
 /// Device memory from the least to more than all, in bytes.
-fn caps(pak: &Path) -> [u64; 4] {
+fn caps(pak: &Path) -> [u64; 3] {
     let mut options = OpenOptions { context: Some(64), batch: Some(16), ..OpenOptions::default() };
     options.gpu.vram_cap = Some(0);
     let least = match SymbioteEngine::plan(pak, &options, None) {
@@ -32,7 +32,7 @@ fn caps(pak: &Path) -> [u64; 4] {
         other => panic!("{:?}", other.err()),
     };
     let all = least + std::fs::metadata(pak).unwrap().len();
-    [least, least + (all - least) / 4, least + (all - least) / 2, all]
+    [least, least + (all - least) / 3, all]
 }
 
 /// The load that takes longest, of what the JSON says of each wire: its name and seconds.
