@@ -13,7 +13,7 @@ const MIB: u64 = 1 << 20;
 
 /// How a device's memory is treated.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Machine {
+pub enum Machine {
     /// As this one's is: where that is a CPU, RAM.
     Own,
     /// As memory that the host does not reach: packs go there through pinned memory, by copies.
@@ -22,11 +22,11 @@ enum Machine {
 
 /// What a run is allowed.
 #[derive(Clone, Copy, Debug)]
-struct Caps {
-    machine: Machine,
-    vram: Option<u64>,
-    ram: Option<u64>,
-    link: Link,
+pub struct Caps {
+    pub machine: Machine,
+    pub vram: Option<u64>,
+    pub ram: Option<u64>,
+    pub link: Link,
 }
 
 fn open(pak: &Path, caps: Caps) -> Result<SymbioteEngine, EngineError> {
@@ -64,7 +64,7 @@ fn logits(engine: &mut SymbioteEngine) -> Vec<u32> {
 }
 
 /// An archive of many small packs.
-fn archive(folder: &Path, fixture: &str, codec: Codec) -> PathBuf {
+pub fn archive(folder: &Path, fixture: &str, codec: Codec) -> PathBuf {
     let pak = folder.join(format!("{fixture}-{codec}.pak"));
     let policy = Policy::new(Target::Run, Choice::Only(codec)).unwrap();
     let options = ConvertOptions { policy, pack_size: 4096, force: true, ..ConvertOptions::default() };
@@ -73,7 +73,7 @@ fn archive(folder: &Path, fixture: &str, codec: Codec) -> PathBuf {
 }
 
 /// The least device memory and RAM that are accepted.
-fn least(pak: &Path, machine: Machine) -> (u64, u64) {
+pub fn least(pak: &Path, machine: Machine) -> (u64, u64) {
     let vram = match open(pak, Caps { machine, vram: Some(0), ram: None, link: Link::Copy }) {
         Err(EngineError::Memory { need, .. }) => need.bytes(),
         other => panic!("{:?}", other.err()),

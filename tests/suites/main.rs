@@ -7,5 +7,6 @@ mod failures;
 mod kernels;
 mod logits;
 mod packed_logits;
+mod paging;
 mod peer;
 mod synthetic;

@@ -43,10 +43,10 @@ pub fn system_message(args: &Args) -> Vec<Message> {
 
 /// The model's chat template, if it has one and it is wanted.
 pub fn template(engine: &SymbioteEngine, model: &Path, args: &Args) -> Result<Option<ChatTemplate>, Failure> {
-    let archived = engine.pak().archive().index().tokenizer.as_ref();
-    let Some(source) = archived.map(|t| t.chat_template.as_str()).filter(|s| !s.is_empty() && !args.raw) else {
+    let source = engine.chat_template();
+    if source.is_empty() || args.raw {
         return Ok(None);
-    };
+    }
     let tokenizer = engine.tokenizer().map_err(|e| sentence(model, &e))?;
     let text = |id: Option<u32>| {
         let bytes = id.and_then(|id| tokenizer.token_bytes(id)).unwrap_or_default();

@@ -47,7 +47,7 @@ impl Chart {
         );
         // writing to a String cannot fail
         let mut text = |x: f64, y: f64, anchor: &str, text: &str| {
-            let text = text.replace('&', "&amp;").replace('<', "&lt;");
+            let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
             let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>");
         };
         text(LEFT, 20.0, "start", &self.title);

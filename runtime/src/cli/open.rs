@@ -37,8 +37,11 @@ pub fn sentence(model: &Path, error: &EngineError) -> Failure {
             format!("{}: {}", folder.display(), plain(reason)).into()
         }
         EngineError::Pak(_) | EngineError::Gpu(_) | EngineError::FileChanged { .. } => error.to_string().into(),
-        // the archive names the pack itself
-        EngineError::Residency(ResidencyError::Source { error, .. }) => format!("{}: {error}", model.display()).into(),
+        // the archive names the pack itself, and a read that failed the file too
+        EngineError::Residency(ResidencyError::Source { error, .. }) => {
+            let (name, said) = (format!("{}: ", model.display()), error.to_string());
+            if said.starts_with(&name) { said.into() } else { (name + &said).into() }
+        }
         EngineError::NoTokenizer => {
             let advice = "convert the model again from a source with one";
             format!("{}: the archive has no tokenizer: {advice}", model.display()).into()

@@ -22,7 +22,7 @@ use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, KernelTime, Link, OpenO
 use crate::gpu::{DeviceInfo, Gpu, ReloadReport, ShaderCache};
 use crate::memory::resident_bytes;
 use crate::pak::{AsyncPrefetcher, PakFile, PrefetchOptions};
-use crate::residency::{Cancel, Counters, MemoryTier, NomadPackManager, Wires};
+use crate::residency::{Cancel, Counters, NomadPackManager, ResidencyError, Wires};
 use crate::text::Tokenizer;
 use symbiote_format::ModelConfig;
 
@@ -51,6 +51,7 @@ pub struct SymbioteEngine {
     pak: Arc<PakFile>,
     config: ModelConfig,
     tokenizer: Option<Arc<Tokenizer>>,
+    chat_template: String,
     gpu: Gpu,
     kernels: Kernels,
     weights: Weights,
@@ -71,6 +72,10 @@ pub struct SymbioteEngine {
     listener: Option<PassListener>,
     /// Tokens whose keys and values are in the cache.
     sequence: Vec<u32>,
+    /// Reads that were over when the file was last found to be as it was opened.
+    checked_reads: u64,
+    /// The file was found changed: what is in memory may be of either.
+    file_changed: bool,
 }
 
 impl SymbioteEngine {
@@ -92,6 +97,8 @@ impl SymbioteEngine {
     pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions, wires: Wires) -> Result<Self, EngineError> {
         let Prepared { pak, config, tokenizer, gpu, kernels, mut weights, rope, sizes, context, batch, memory } =
             Prepared::new(path.as_ref(), options, wires)?;
+        let archived = pak.archive().index().tokenizer.as_ref();
+        let chat_template = archived.map_or_else(String::new, |t| t.chat_template.as_str().to_owned());
         let act = Activations::new(&gpu, sizes)?;
         let kv = KvCache::new(&gpu, &config, context, options.kv_type)?;
         let part_tables = PartTables::new(&gpu, &mut weights)?;
@@ -108,6 +115,7 @@ impl SymbioteEngine {
             pak,
             config,
             tokenizer,
+            chat_template,
             gpu,
             kernels,
             weights,
@@ -124,6 +132,8 @@ impl SymbioteEngine {
             progress: None,
             listener: None,
             sequence: Vec::new(),
+            checked_reads: 0,
+            file_changed: false,
         })
     }
 
@@ -195,10 +205,13 @@ impl SymbioteEngine {
         uses.extend(self.weights.head_packs());
         // a wider pass reads weights more than once
         self.packs.read_in_place(self.link == Link::Direct && tokens.len() <= WIDE as usize);
-        self.packs.announce(&uses)?;
-
-        let outcome = self.run(tokens, position, wanted, each);
-        let outcome = outcome.and_then(|()| self.check_file());
+        let announced = self.packs.announce(&uses).map_err(EngineError::from);
+        let outcome = match announced.and_then(|()| self.run(tokens, position, wanted, each)) {
+            Ok(()) => self.check_file(self.packs.counters().reads > self.checked_reads),
+            // what cannot be read, or is no weights, may be so because the file is another by now
+            Err(error @ EngineError::Residency(ResidencyError::Source { .. })) => self.check_file(true).and(Err(error)),
+            Err(error) => Err(error),
+        };
         if outcome.is_err() {
             self.packs.forget();
         }
@@ -255,10 +268,12 @@ impl SymbioteEngine {
         }
     }
 
-    /// Refuses what was computed if the file's bytes are no longer those that were opened.
-    fn check_file(&mut self) -> Result<(), EngineError> {
-        let streams = self.memory.plan.homes.contains(&MemoryTier::DiskCold) || self.progress.is_some();
-        match streams && self.packs.reader().prefetcher().changed()? {
+    /// Refuses what was computed if the file's bytes are no longer those that were opened; `read` says that some of them were
+    /// read since this was last asked.
+    fn check_file(&mut self, read: bool) -> Result<(), EngineError> {
+        self.file_changed = self.file_changed || read && self.packs.reader().prefetcher().changed()?;
+        self.checked_reads = self.packs.counters().reads;
+        match self.file_changed {
             true => Err(EngineError::FileChanged { path: self.pak.path().to_path_buf() }),
             false => Ok(()),
         }
@@ -318,6 +333,12 @@ impl SymbioteEngine {
     /// The tokenizer.
     pub fn tokenizer(&self) -> Result<Arc<Tokenizer>, EngineError> {
         self.tokenizer.clone().ok_or(EngineError::NoTokenizer)
+    }
+
+    /// The template of conversations; empty where the archive has none. As it was when the archive was opened: pages of the
+    /// map are gone when the file is cut off.
+    pub fn chat_template(&self) -> &str {
+        &self.chat_template
     }
 
     /// The device.
