@@ -39,6 +39,8 @@ fn open(pak: &Path, caps: Caps) -> Result<SymbioteEngine, EngineError> {
     let options = OpenOptions {
         gpu,
         ram_cap: caps.ram,
+        // other tests take and give memory meanwhile
+        ram_held: Some(0),
         link: caps.link,
         context: Some(64),
         batch: Some(16),

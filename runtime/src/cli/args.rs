@@ -270,6 +270,7 @@ impl EngineArgs {
                 ..GpuOptions::default()
             },
             ram_cap: self.ram.map(|size| size.0),
+            ram_held: None,
             link: match self.link {
                 LinkArg::Copy => Link::Copy,
                 LinkArg::Direct => Link::Direct,

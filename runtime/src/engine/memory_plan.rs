@@ -4,6 +4,7 @@ use super::need::Need;
 use super::{EngineError, OpenOptions};
 use crate::gpu::Gpu;
 use crate::memory::{Budget, available_bytes};
+use crate::pak::PrefetchOptions;
 use crate::residency::{Limits, MemoryTier, Need as Traffic, PackTraffic, Plan, Residence, Wires, plan};
 
 /// Heap that grows after the plan is made: logits, text, commands.
@@ -23,16 +24,19 @@ pub struct MemoryPlan {
     pub limits: Limits,
     /// Homes and rings.
     pub plan: Plan,
+    /// The archive fits into RAM beside everything else, and nobody capped that: it is read through the page cache, and is
+    /// there the next time.
+    pub cached: bool,
 }
 
 impl MemoryPlan {
-    /// Plans for `gpu`. `held` is what this process holds in RAM beside an open device.
+    /// Plans for `gpu`. `held` is what this process holds in RAM beside an open device, `file_len` the archive's length.
     pub fn new(
         gpu: &Gpu,
         traffic: Vec<PackTraffic>,
         need: Need,
         context: u32,
-        held: u64,
+        (held, file_len): (u64, u64),
         options: &OpenOptions,
         wires: Wires,
     ) -> Result<Self, EngineError> {
@@ -52,7 +56,13 @@ impl MemoryPlan {
                 EngineError::Ram { needed: held + small.ram_least, available: ram, capped: options.ram_cap.is_some() }
             }
         })?;
-        Ok(Self { traffic, need, limits, plan })
+        let fits = file_len <= free / 2 && !plan.homes.contains(&MemoryTier::DiskCold);
+        Ok(Self { traffic, need, limits, plan, cached: fits && options.ram_cap.is_none() })
+    }
+
+    /// How the archive is read.
+    pub fn reads(&self) -> PrefetchOptions {
+        PrefetchOptions { direct: !self.cached, keep: self.cached, ..PrefetchOptions::default() }
     }
 
     /// What the pack manager is told.

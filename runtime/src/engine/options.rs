@@ -12,6 +12,9 @@ pub struct OpenOptions {
     pub gpu: GpuOptions,
     /// The most bytes of RAM that the process may hold beside what an open device takes; what the machine has free if absent.
     pub ram_cap: Option<u64>,
+    /// What the process holds in RAM beside what an open device takes and before packs come, in bytes, where the caller knows;
+    /// measured if absent, which counts what other threads take meanwhile.
+    pub ram_held: Option<u64>,
     /// How weights in RAM reach the device.
     pub link: Link,
     /// Most tokens of a sequence; the model's own context up to [`DEFAULT_CONTEXT`] if absent.

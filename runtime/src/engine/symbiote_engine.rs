@@ -21,7 +21,7 @@ use super::weights::Weights;
 use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, KernelTime, Link, OpenOptions, Profile, Rope};
 use crate::gpu::{DeviceInfo, Gpu, ReloadReport, ShaderCache};
 use crate::memory::resident_bytes;
-use crate::pak::{AsyncPrefetcher, PakFile, PrefetchOptions};
+use crate::pak::{AsyncPrefetcher, PakFile};
 use crate::residency::{Cancel, Counters, NomadPackManager, ResidencyError, Wires};
 use crate::text::Tokenizer;
 use symbiote_format::ModelConfig;
@@ -105,7 +105,7 @@ impl SymbioteEngine {
         let count = memory.traffic.len();
         let tables = [PackTable::new(&gpu, count)?, PackTable::new(&gpu, count)?];
 
-        let reader = PackFile::new(&pak, AsyncPrefetcher::open(&pak, PrefetchOptions::default())?);
+        let reader = PackFile::new(&pak, AsyncPrefetcher::open(&pak, memory.reads())?);
         let effects = (PackBlocks::new(gpu.clone()), reader, Box::new(PackJudge::new(pak.archive())) as Box<_>);
         let lengths = memory.traffic.iter().map(|p| p.len).collect();
         let residence = memory.residence(options.verify);
@@ -401,8 +401,8 @@ impl Prepared {
         let layers = (0..config.layer_count).map(|_| KvCache::layer_bytes(&config, context, options.kv_type));
         let need = Need::new(&gpu, pak.archive().index(), &mut weights, &sizes, layers);
         let traffic = weights.traffic(pak.archive().index());
-        let held = resident_bytes().saturating_sub(open_device);
-        let memory = MemoryPlan::new(&gpu, traffic, need, context, held, options, wires)?;
+        let held = options.ram_held.unwrap_or_else(|| resident_bytes().saturating_sub(open_device));
+        let memory = MemoryPlan::new(&gpu, traffic, need, context, (held, pak.archive().file_len()), options, wires)?;
         Ok(Self { pak, config, tokenizer, gpu, kernels, weights, rope, sizes, context, batch, memory })
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::pool::Pool;
 use super::{
     Action, Blocked, Counters, Lease, Location, MemoryTier, PackCheck, PackReader, PackScheduler, PackStore, Passed,
-    ResidencyError, Spot, TierShare,
+    ResidencyError, Spot, TierShare, VitalityOracle,
 };
 use crate::memory::{Account, Budget, Range};
 
@@ -24,6 +24,12 @@ const PATIENCE: Duration = Duration::from_millis(50);
 pub type Cancel = Box<dyn Fn() -> bool + Send>;
 
 type Result<T> = std::result::Result<T, ResidencyError>;
+
+/// A pack that was asked for and is on its way.
+#[derive(Debug)]
+pub struct Load {
+    pack: usize,
+}
 
 /// What a manager is made of.
 #[derive(Clone, Debug)]
@@ -162,6 +168,33 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             self.wait(Blocked::Read)?;
         }
         self.pump()
+    }
+
+    /// Brings the `count` packs that `oracle` expects to be needed next, from step `now` on: an announcement.
+    pub fn prefetch_related(&mut self, oracle: &dyn VitalityOracle, now: usize, count: usize) -> Result<()> {
+        self.announce(&oracle.predict_next_packs(now, count))
+    }
+
+    /// Asks for a pack before all others and does not wait for it; whether it has [arrived](Self::arrived), can be asked.
+    pub fn load_async(&mut self, pack: usize) -> Result<Load> {
+        self.known(&[pack])?;
+        if !self.can_come(pack) {
+            return Err(ResidencyError::Hibernating { pack });
+        }
+        self.scheduler.demand(pack);
+        self.pump()?;
+        Ok(Load { pack })
+    }
+
+    /// Whether a lease of the pack would wait for nothing more than a copy under way.
+    pub fn arrived(&mut self, load: &Load) -> Result<bool> {
+        self.pump()?;
+        Ok(self.scheduler.arrival(load.pack).is_some())
+    }
+
+    /// The right to read one pack; see [`lease`](Self::lease).
+    pub fn get(&mut self, pack: usize) -> Result<Lease> {
+        self.lease(&[pack])
     }
 
     /// The right to read `packs`, which are there when the copies' timeline has passed the lease's value. Waits until that is

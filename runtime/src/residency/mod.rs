@@ -34,7 +34,7 @@ mod tier;
 pub use error::ResidencyError;
 pub use forecast::{Forecast, Wire, WireLoad, Wires};
 pub use lease::Lease;
-pub use manager::{Cancel, MAX_BLOCK, NomadPackManager, PACK_ALIGN, Residence};
+pub use manager::{Cancel, Load, MAX_BLOCK, NomadPackManager, PACK_ALIGN, Residence};
 pub use oracle::{DensePass, VitalityOracle};
 pub use plan::{Limits, Need, PackTraffic, Plan, TooSmall};
 pub use planner::plan;

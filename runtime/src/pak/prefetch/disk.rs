@@ -31,6 +31,8 @@ pub(super) struct DiskFile {
     direct: Option<File>,
     cached: File,
     stamp: FileStamp,
+    /// What is read stays in the page cache.
+    keep: bool,
 }
 
 impl DiskFile {
@@ -46,7 +48,15 @@ impl DiskFile {
         // Some file systems let such a file be opened and refuse to read it.
         let reads = |file: &File| file.read_at(PageMemory::new(PAGE).bytes_mut(), 0).is_ok();
         let direct = direct.then(open).flatten().filter(reads);
-        Ok(Self { path: path.to_path_buf(), direct, cached, stamp })
+        Ok(Self { path: path.to_path_buf(), direct, cached, stamp, keep: false })
+    }
+
+    /// The same, where `keep` says so for reads that leave their pages in the page cache, read ahead of them too.
+    pub(super) fn keeping(self, keep: bool) -> Self {
+        if keep {
+            let _ = fadvise(&self.cached, 0, None, Advice::Normal);
+        }
+        Self { keep, ..self }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -69,6 +79,9 @@ impl DiskFile {
 
     /// Lets the page cache drop what a cached read left there, so that it is not a second tier of memory.
     pub(super) fn forget(&self, offset: u64, len: u64) {
+        if self.keep {
+            return;
+        }
         let first = offset - offset % PAGE as u64;
         let len = (offset + len).next_multiple_of(PAGE as u64) - first;
         // An advice: a file system that does not take it keeps its pages.

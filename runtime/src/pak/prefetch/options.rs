@@ -16,11 +16,13 @@ pub struct PrefetchOptions {
     pub backend: Option<Backend>,
     /// Whether to read past the page cache where the file system can.
     pub direct: bool,
+    /// Whether what is read through the page cache stays there, for the next who opens the file; else it is dropped.
+    pub keep: bool,
 }
 
 impl Default for PrefetchOptions {
     fn default() -> Self {
-        Self { chunk: 1 << 20, depth: 16, threads: 4, backend: None, direct: true }
+        Self { chunk: 1 << 20, depth: 16, threads: 4, backend: None, direct: true, keep: false }
     }
 }
 

@@ -39,7 +39,7 @@ impl AsyncPrefetcher {
     /// Starts to read the file that `file` has mapped, even if its path names another by now.
     pub fn open(file: &PakFile, options: PrefetchOptions) -> Result<Self, PakError> {
         let open = || {
-            let disk = DiskFile::reopen(file.file(), file.path(), file.stamp(), options.direct)?;
+            let disk = DiskFile::reopen(file.file(), file.path(), file.stamp(), options.direct)?.keeping(options.keep);
             Self::start(disk, options.possible())
         };
         open().map_err(|error| PakError::Io { path: file.path().to_path_buf(), doing: "read", error })

@@ -1,5 +1,6 @@
 //! The manager on a device that is played: seeded passes by the million, and each rule by hand.
 
+mod ahead;
 mod device;
 mod driver;
 mod model;

@@ -9,7 +9,7 @@ use super::device::{Device, Disk, Judge, World, bytes_of};
 use super::driver::Manager;
 use crate::memory::{Budget, NODE};
 
-type Shared = Rc<RefCell<World>>;
+pub(super) type Shared = Rc<RefCell<World>>;
 
 /// Packs of a node each.
 fn residence(homes: &[MemoryTier]) -> Residence {
@@ -28,13 +28,13 @@ fn made(nodes: &[u64], residence: Residence, [vram, ram]: [u64; 2]) -> (Shared, 
     (world, manager)
 }
 
-fn manager(homes: &[MemoryTier]) -> (Shared, Manager) {
+pub(super) fn manager(homes: &[MemoryTier]) -> (Shared, Manager) {
     let (world, manager) = made(&vec![1; homes.len()], residence(homes), [40, 40]);
     (world, manager.unwrap())
 }
 
 /// One pack is leased, read by work and released.
-fn read(world: &Shared, manager: &mut Manager, pack: usize) {
+pub(super) fn read(world: &Shared, manager: &mut Manager, pack: usize) {
     let lease = manager.lease(&[pack]).unwrap();
     let value = world.borrow_mut().submit(lease.packs().collect(), lease.after);
     manager.release(lease, value);
