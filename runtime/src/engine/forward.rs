@@ -112,7 +112,7 @@ impl Pass<'_> {
             y_stride: row,
             eps: self.config.norm_eps,
         };
-        s.dispatch(&self.kernels.rmsnorm(w.dtype)?, bytes_of(&args), [tokens, 1, 1]);
+        s.dispatch(&self.kernels.rmsnorm(w.dtype, columns)?, bytes_of(&args), [tokens, 1, 1]);
         Ok(())
     }
 

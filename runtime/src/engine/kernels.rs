@@ -23,6 +23,8 @@ const MOST_STRETCHES: u32 = 64;
 const PACKED_SUBGROUPS: [u32; 2] = [16, 8];
 /// The same on matrices, where a subgroup holds more registers.
 const MATRIX_SUBGROUPS: [u32; 2] = [8, 4];
+/// Most subgroups that share a row of a norm: what every device is found to allow, and half of what `reduce.glsl` adds up.
+const REDUCED_SUBGROUPS: u32 = 32;
 /// Tiles that fill a large device: four for each of some hundred cores.
 const MANY_TILES: u32 = 512;
 
@@ -167,11 +169,14 @@ impl Kernels {
         self.get("split", vec![local, (local > self.subgroup).into()], Some(self.subgroup))
     }
 
-    /// RMSNorm with a weight stored as `dtype`.
-    pub fn rmsnorm(&self, dtype: Dtype) -> Result<Arc<Pipeline>, EngineError> {
-        let local = self.subgroup * self.subgroups;
+    /// RMSNorm of rows of `columns` with a weight stored as `dtype`.
+    pub fn rmsnorm(&self, dtype: Dtype, columns: u32) -> Result<Arc<Pipeline>, EngineError> {
+        // a row is read by one workgroup, which on a GPU is over soonest when it has a column or few an invocation
+        let most = self.most.min(1024).min(REDUCED_SUBGROUPS * self.subgroup) / self.subgroup;
+        let subgroups = if self.subgroups > 1 { columns.div_ceil(self.subgroup).clamp(1, most) } else { 1 };
+        let local = self.subgroup * subgroups;
         let brain = u32::from(dtype == Dtype::Bf16);
-        let constants = vec![local, (self.subgroups > 1).into(), dtype.block_bytes(), brain];
+        let constants = vec![local, (subgroups > 1).into(), dtype.block_bytes(), brain];
         self.get("rmsnorm", constants, Some(self.subgroup))
     }
 

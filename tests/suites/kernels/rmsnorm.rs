@@ -14,7 +14,7 @@ const TOLERANCE: f64 = 1e-6;
 const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::Bf16];
 const WIDTHS: [usize; 6] = [1, 5, 64, 100, 576, 4096];
 /// Subgroups of a workgroup. One leaves out the exchange between subgroups.
-const SUBGROUPS: [u32; 3] = [1, 4, 8];
+const SUBGROUPS: [u32; 4] = [1, 4, 8, 32];
 const EPS: f32 = 1e-5;
 /// Magnitude of a token's x: with 1e-3 it is no more than EPS's.
 const MAGNITUDES: [f32; 5] = [1.0, 1e-3, 0.0, 3e4, 1e12];
