@@ -1,10 +1,9 @@
 //! An archive in memory: checked once, then used in place.
 
-use crate::codec::Shape;
 use crate::validate::validate;
 use crate::{
-    ArchivedIndex, ArchivedWeightPack, Codec, Dtype, FormatError, Header, ModelConfig, NO_LAYER, PackRole, Result,
-    SEGMENT_ALIGN, Sha256, align_up,
+    ArchivedIndex, ArchivedWeightPack, FormatError, Header, ModelConfig, Result, SEGMENT_ALIGN, SegmentCheck, Sha256,
+    align_up,
 };
 
 /// A checked archive over the bytes of a whole file (a memory map, as a rule).
@@ -61,39 +60,13 @@ impl<'a> Archive<'a> {
     /// Checks as [`verify_pack`](Self::verify_pack) does, with the segment's `bytes` read from the file by other means than
     /// the map.
     pub fn verify_segment(&self, pack: usize, bytes: &[u8]) -> Result<()> {
-        let p = &self.index.packs[pack];
-        if Sha256::of(bytes) == p.sha256 {
-            return self.check_padding(pack);
-        }
-        let offset = p.offset.to_native();
-        Err(FormatError::SegmentCorrupt {
-            pack,
-            role: PackRole::from_code(p.role).map_or("unknown", PackRole::name),
-            layer: match p.layer.to_native() {
-                NO_LAYER => "no layer".into(),
-                layer => format!("layer {layer}"),
-            },
-            offset,
-            end: offset + p.len.to_native(),
-        })
+        self.segment_check(pack).verify(bytes)?;
+        self.check_padding(pack)
     }
 
-    /// Checks that the coded parts of pack number `pack` are formed as their codecs say, so that a kernel stays inside them:
-    /// lengths, counts and places of exceptions. Rows are not decoded.
-    pub fn check_pack(&self, pack: usize) -> Result<()> {
-        let p = &self.index.packs[pack];
-        let (first, count) = (p.first_part.to_native() as usize, p.part_count.to_native() as usize);
-        for (number, part) in self.index.parts.iter().enumerate().skip(first).take(count) {
-            let coded = &self.segment(p)[to_usize(part.offset.to_native())..][..to_usize(part.coded_len.to_native())];
-            let tensor = &self.index.tensors[part.tensor.to_native() as usize];
-            // validate() has found codec, type and columns in their tables and ranges
-            let codec = Codec::from_code(part.codec).unwrap_or(Codec::Raw);
-            let dtype = Dtype::from_code(tensor.dtype.to_native()).unwrap_or(Dtype::F32);
-            let columns = u32::try_from(tensor.shape.last().map_or(0, |n| n.to_native())).unwrap_or(u32::MAX);
-            let refuse = |source| FormatError::PartCoded { part: number, tensor: tensor.name.as_str().into(), source };
-            codec.check(Shape { dtype, rows: part.rows.to_native(), columns }, coded).map_err(refuse)?;
-        }
-        Ok(())
+    /// What the index says of the segment of pack number `pack`, apart from the file.
+    pub fn segment_check(&self, pack: usize) -> SegmentCheck {
+        SegmentCheck::new(self.index, pack)
     }
 
     /// Between parts, and from the last part to the next segment. Left to [`verify_pack`](Self::verify_pack) because it

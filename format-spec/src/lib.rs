@@ -19,6 +19,7 @@ pub mod limits;
 mod model;
 mod params;
 mod role;
+mod segment_check;
 mod validate;
 
 pub use archive::Archive;
@@ -35,6 +36,7 @@ pub use layout::{HEADER_LEN, PART_ALIGN, SEGMENT_ALIGN, align_up, lay_out_parts}
 pub use model::{ModelConfig, RopeLayout, RopeScaling};
 pub use params::ParamError;
 pub use role::{Codec, PackRole, TensorKind, TokenizerKind};
+pub use segment_check::SegmentCheck;
 pub use validate::check_index;
 
 /// Every fallible function of this crate fails with a [`FormatError`].

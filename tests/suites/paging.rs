@@ -19,6 +19,9 @@ use symbiote_tests::program::{RUN, refused};
 
 const MIB: u64 = 1 << 20;
 
+/// Rates of wires that nobody has to measure then.
+const WIRES: [&str; 6] = ["--disk-gbps", "1", "--link-gbps", "10", "--vram-gbps", "20"];
+
 /// Cuts the file off in the middle.
 fn truncate(pak: &Path) {
     let file = OpenOptions::new().write(true).open(pak).unwrap();

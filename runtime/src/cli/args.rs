@@ -97,8 +97,8 @@ pub struct PlanArgs {
 
 #[derive(Parser)]
 pub struct BenchArgs {
-    /// The model
-    pub model: PathBuf,
+    #[command(flatten)]
+    pub plan: PlanArgs,
 
     /// Tokens of the prompt
     #[arg(long, value_name = "N", default_value_t = 512)]
@@ -115,16 +115,6 @@ pub struct BenchArgs {
     /// Draw the sweep into this SVG file
     #[arg(long, value_name = "FILE", requires = "sweep")]
     pub chart: Option<PathBuf>,
-
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-
-    #[command(flatten)]
-    pub wires: WireArgs,
-
-    #[command(flatten)]
-    pub engine: EngineArgs,
 }
 
 /// Rates in GB/s, each 10^9 bytes.

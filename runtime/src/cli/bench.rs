@@ -16,14 +16,14 @@ use super::plan;
 
 /// Measures and prints.
 pub fn run(args: &BenchArgs) -> Result<(), Failure> {
-    let options = args.engine.options();
-    let wires = plan::wires(&args.model, &options, &args.wires)?;
-    let fail = |e: EngineError| sentence(&args.model, &e);
+    let options = args.plan.engine.options();
+    let wires = plan::wires(&args.plan.model, &options, &args.plan.wires)?;
+    let fail = |e: EngineError| sentence(&args.plan.model, &e);
     if args.sweep > 0 {
         return sweep(args, &options, wires);
     }
     let (result, engine) = measure(args, &options, wires).map_err(fail)?;
-    if args.json {
+    if args.plan.json {
         print(format!("{}\n", result.json()))?;
     } else {
         print(result.text())?;
@@ -51,7 +51,7 @@ struct Measured {
 
 fn measure(args: &BenchArgs, options: &OpenOptions, wires: Wires) -> Result<(Measured, SymbioteEngine), EngineError> {
     let start = Instant::now();
-    let mut engine = SymbioteEngine::open_with(&args.model, options, wires)?;
+    let mut engine = SymbioteEngine::open_with(&args.plan.model, options, wires)?;
     let vocabulary = engine.config().vocab_size;
     let ids = |count: usize, seed: u32| -> Vec<u32> {
         let id = |i: u32| (seed.wrapping_add(i)).wrapping_mul(2_654_435_761) % vocabulary;
@@ -109,12 +109,6 @@ impl Measured {
         bytes as f64 / self.decode / 1e9
     }
 
-    /// Share of the bytes used that each tier gave.
-    fn shares(&self) -> [f64; 3] {
-        let all: u64 = self.counters.used_bytes.iter().sum();
-        self.counters.used_bytes.map(|bytes| bytes as f64 / all.max(1) as f64)
-    }
-
     fn stall(&self) -> f64 {
         self.counters.stall.as_secs_f64() / self.passes as f64
     }
@@ -131,13 +125,13 @@ impl Measured {
             self.forecast,
             tps / self.forecast * 100.0
         );
-        for wire in [Wire::Disk, Wire::Link, Wire::Vram] {
-            let peak = plan::rate(self.wires, wire);
+        for wire in Wire::ALL {
+            let peak = self.wires.rate(wire);
             if peak.is_finite() {
                 text += &format!("{wire:<5} {:8.2} GB/s of {:.2}\n", self.gigabytes(wire), peak / 1e9);
             }
         }
-        let [vram, ram, disk] = self.shares().map(|share| share * 100.0);
+        let [vram, ram, disk] = self.counters.shares().map(|share| share * 100.0);
         text += &format!(
             "from VRAM {vram:.1} %, RAM {ram:.1} %, disk {disk:.1} %; waited {:.2} ms a token\n",
             self.stall() * 1e3
@@ -147,7 +141,7 @@ impl Measured {
     }
 
     fn json(&self) -> Value {
-        let [vram, ram, disk] = self.shares();
+        let [vram, ram, disk] = self.counters.shares();
         json!({
             "device": self.device, "plan": self.plan, "first_token_seconds": self.first_token,
             "prompt_tokens": self.prompt_tokens, "prompt_tokens_per_second": self.prompt_tokens as f64 / self.prompt,
@@ -162,8 +156,8 @@ impl Measured {
 
 /// Decoding over budgets of VRAM, from the least to all that is needed.
 fn sweep(args: &BenchArgs, options: &OpenOptions, wires: Wires) -> Result<(), Failure> {
-    let fail = |e: EngineError| sentence(&args.model, &e);
-    let (least, most) = extent(&args.model, options, wires)?;
+    let fail = |e: EngineError| sentence(&args.plan.model, &e);
+    let (least, most) = extent(&args.plan.model, options, wires)?;
     let mut rows = Vec::new();
     let steps = u64::from(args.sweep.max(2)) - 1;
     for step in 0..=steps {
@@ -171,7 +165,7 @@ fn sweep(args: &BenchArgs, options: &OpenOptions, wires: Wires) -> Result<(), Fa
         let mut options = options.clone();
         options.gpu.vram_cap = Some(cap);
         let (measured, _) = measure(args, &options, wires).map_err(fail)?;
-        if !args.json {
+        if !args.plan.json {
             let (found, forecast) = (measured.tokens_per_second(), measured.forecast);
             note(format!("--vram {:>10}: {found:8.2} tokens/s, forecast {forecast:8.2}", ByteSize(cap).to_string()));
         }
@@ -184,10 +178,10 @@ fn sweep(args: &BenchArgs, options: &OpenOptions, wires: Wires) -> Result<(), Fa
             points: rows.iter().map(|(cap, m)| (*cap as f64 / (1u64 << 30) as f64, of(m))).collect(),
         };
         let lines = vec![line("measured", Measured::tokens_per_second), line("forecast", |m| m.forecast)];
-        let title = format!("{} on {}", args.model.display(), rows.first().map_or("", |(_, m)| m.device.as_str()));
+        let title = format!("{} on {}", args.plan.model.display(), rows.first().map_or("", |(_, m)| m.device.as_str()));
         Chart { title, x: "GiB of VRAM", y: "tokens/s", lines }.write(file)?;
     }
-    if args.json {
+    if args.plan.json {
         let rows: Vec<Value> = rows.iter().map(|(cap, m)| json!({ "vram": cap, "measured": m.json() })).collect();
         print(format!("{}\n", Value::from(rows)))?;
     }
@@ -199,14 +193,14 @@ fn extent(model: &Path, options: &OpenOptions, wires: Wires) -> Result<(u64, u64
     let fail = |e: EngineError| sentence(model, &e);
     let mut none = options.clone();
     none.gpu.vram_cap = Some(0);
-    let least = match SymbioteEngine::plan(model, &none, Some(wires)) {
+    let least = match SymbioteEngine::plan(model, &none, wires) {
         Err(EngineError::Memory { need, .. }) => need.bytes(),
         Err(e) => return Err(fail(e)),
         Ok(memory) => memory.need.bytes(),
     };
     let mut free = options.clone();
     free.gpu.vram_cap = None;
-    let memory = SymbioteEngine::plan(model, &free, Some(wires)).map_err(fail)?;
+    let memory = SymbioteEngine::plan(model, &free, wires).map_err(fail)?;
     let all =
         memory.need.bytes() + memory.traffic.iter().map(symbiote_runtime::residency::PackTraffic::room).sum::<u64>();
     Ok((least, all.max(least)))

@@ -19,7 +19,7 @@ const MEASURE: Duration = Duration::from_secs(2);
 pub fn run(args: &PlanArgs) -> Result<(), Failure> {
     let options = args.engine.options();
     let wires = wires(&args.model, &options, &args.wires)?;
-    let memory = SymbioteEngine::plan(&args.model, &options, Some(wires)).map_err(|e| sentence(&args.model, &e))?;
+    let memory = SymbioteEngine::plan(&args.model, &options, wires).map_err(|e| sentence(&args.model, &e))?;
     if args.json {
         return print(format!("{}\n", describe(&memory, wires)));
     }
@@ -59,8 +59,8 @@ fn text(memory: &MemoryPlan, wires: Wires) -> String {
         text += &format!("ring: {} slots of {} in VRAM", p.slots, ByteSize(p.slot_bytes));
         text += &format!(", {} of {} for reads\n", p.staging, ByteSize(p.staging_bytes));
     }
-    for wire in [Wire::Disk, Wire::Link, Wire::Vram] {
-        let rate = rate(wires, wire);
+    for wire in Wire::ALL {
+        let rate = wires.rate(wire);
         if rate.is_finite() {
             let load = forecast.load(wire);
             let binding = if wire == forecast.binding() { "  <- binding" } else { "" };
@@ -69,15 +69,6 @@ fn text(memory: &MemoryPlan, wires: Wires) -> String {
         }
     }
     text + &format!("at most {:.2} tokens/s\n", forecast.tokens_per_second())
-}
-
-/// Bytes a second of one wire.
-pub fn rate(wires: Wires, wire: Wire) -> f64 {
-    match wire {
-        Wire::Disk => wires.disk,
-        Wire::Link => wires.link,
-        Wire::Vram => wires.vram,
-    }
 }
 
 /// The plan as JSON.

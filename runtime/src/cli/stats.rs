@@ -74,8 +74,7 @@ fn draw(text: &str) {
 #[allow(clippy::cast_precision_loss)] // bytes and tokens, far fewer than 2^53
 fn line(tokens: usize, time: Duration, c: &Counters) -> String {
     let seconds = time.as_secs_f64().max(1e-9);
-    let all = c.used_bytes.iter().sum::<u64>().max(1) as f64;
-    let [vram, ram, disk] = c.used_bytes.map(|bytes| bytes as f64 / all * 100.0);
+    let [vram, ram, disk] = c.shares().map(|share| share * 100.0);
     format!(
         "{:.2} tokens/s | disk {:.2} GB/s, link {:.2} GB/s | from VRAM {vram:.1} %, RAM {ram:.1} %, disk {disk:.1} % | waited {:.1} ms a token",
         tokens as f64 / seconds,

@@ -92,7 +92,7 @@ impl Pass<'_> {
             }
         }
         s.recorder().barrier();
-        s.mark("embed");
+        s.mark(|| "embed".into());
         Ok(())
     }
 
@@ -127,7 +127,7 @@ impl Pass<'_> {
     ) -> Result<(), EngineError> {
         self.split(s, operation, x, tokens)?;
         for packs in s.groups(&operation.packs) {
-            s.need(&packs)?;
+            s.need(packs)?;
             for product in &operation.products {
                 let args = MatmulArgs {
                     packs: s.tables()[0],
@@ -146,7 +146,7 @@ impl Pass<'_> {
                 let [x, y, z] = multiply.groups;
                 let a_tile = x / product.tiles;
                 // products of one operation write different rows, so only the last is followed by a barrier
-                for tiles in product.tiles_in(&packs) {
+                for tiles in product.tiles_in(packs) {
                     let groups = [(tiles.end - tiles.start) * a_tile, y, z];
                     s.recorder().dispatch_from(&multiply.kernel, bytes_of(&args), tiles.start * a_tile, groups);
                 }
@@ -154,7 +154,7 @@ impl Pass<'_> {
         }
         s.recorder().barrier();
         if let Some(product) = operation.products.last() {
-            s.mark(&format!("product {} {}x{}", product.form, operation.rows, product.columns));
+            s.mark(|| format!("product {} {}x{}", product.form, operation.rows, product.columns));
         }
         Ok(())
     }

@@ -96,10 +96,3 @@ impl MemoryPlan {
         (Budget::new(vram), Budget::new(rooms(MemoryTier::RamWarm) + p.host_slot_bytes()))
     }
 }
-
-impl Need {
-    /// Bytes of pinned host memory among `activations`, where that is not the device's own.
-    pub(super) fn host_bytes(gpu: &Gpu, activations: &super::state::ActivationSizes) -> u64 {
-        activations.iter().filter(|(_, len, memory)| gpu.device_bytes(*len, *memory) == 0).map(|&(_, len, _)| len).sum()
-    }
-}

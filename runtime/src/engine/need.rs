@@ -34,7 +34,11 @@ impl Need {
             weights: 2 * device(PackTable::bytes(index.packs.len())) + device(PartTables::bytes(weights)),
             cache: cache.map(device).sum(),
             activations: activations.iter().map(|&(_, len, memory)| gpu.device_bytes(len, memory)).sum(),
-            host: Self::host_bytes(gpu, activations),
+            host: activations
+                .iter()
+                .filter(|(_, len, memory)| gpu.device_bytes(*len, *memory) == 0)
+                .map(|&(_, len, _)| len)
+                .sum(),
         }
     }
 

@@ -36,10 +36,10 @@ impl Profile {
     }
 
     /// Marks the end of a dispatch and its barrier.
-    pub(super) fn mark(&mut self, r: &mut Recorder, name: &str) {
+    pub(super) fn mark(&mut self, r: &mut Recorder, name: String) {
         if let Some(index) = u32::try_from(self.names.len() + 1).ok().filter(|i| *i <= DISPATCHES) {
             r.timestamp(&self.timestamps, index);
-            self.names.push(name.to_owned());
+            self.names.push(name);
         }
     }
 

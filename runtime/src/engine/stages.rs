@@ -25,7 +25,6 @@ pub struct Stages<'a> {
     lookups: &'a mut PackTable,
     profile: Option<&'a RefCell<Profile>>,
     recorder: Recorder,
-    name: &'static str,
     /// Commands recorded, roughly.
     recorded: u32,
     leases: Vec<Lease>,
@@ -44,24 +43,10 @@ impl<'a> Stages<'a> {
         packs: &'a mut Packs,
         [table, lookups]: [&'a mut PackTable; 2],
         profile: Option<&'a RefCell<Profile>>,
-        name: &'static str,
     ) -> Result<Self, EngineError> {
-        let recorder = start(gpu, profile, name)?;
+        let recorder = start(gpu, profile)?;
         let (recorded, leases, after, gathered) = (0, Vec::new(), 0, None);
-        Ok(Self {
-            gpu,
-            packs,
-            table,
-            lookups,
-            profile,
-            recorder,
-            name,
-            recorded,
-            leases,
-            after,
-            gathered,
-            progress: None,
-        })
+        Ok(Self { gpu, packs, table, lookups, profile, recorder, recorded, leases, after, gathered, progress: None })
     }
 
     /// Tells `progress`, where there is one, of the bytes read, out of `all`.
@@ -69,7 +54,7 @@ impl<'a> Stages<'a> {
         self.progress = progress.map(|progress| (progress, all));
     }
 
-    /// For commands that read no weights.
+    /// For the next commands, whose weights were [needed](Self::need) before.
     pub fn recorder(&mut self) -> &mut Recorder {
         self.recorded += 1;
         &mut self.recorder
@@ -78,23 +63,21 @@ impl<'a> Stages<'a> {
     /// A dispatch whose results the next one reads.
     pub fn dispatch(&mut self, kernel: &Arc<Pipeline>, args: &[u8], groups: [u32; 3]) {
         self.recorder().dispatch(kernel, args, groups).barrier();
-        self.mark(kernel.name());
+        self.mark(|| kernel.name().to_owned());
     }
 
     /// Ends a time that the profile counts under `name`.
-    pub fn mark(&mut self, name: &str) {
+    pub fn mark(&mut self, name: impl FnOnce() -> String) {
         if let Some(profile) = self.profile {
-            profile.borrow_mut().mark(&mut self.recorder, name);
+            profile.borrow_mut().mark(&mut self.recorder, name());
         }
     }
 
     /// The packs of an operation, in groups that are there at the same time. All of them, where all are in VRAM.
-    pub fn groups(&self, packs: &[usize]) -> Vec<Vec<usize>> {
-        if packs.iter().all(|&pack| self.packs.stays(pack)) {
-            return vec![packs.to_vec()];
-        }
-        let most = (self.packs.residence().slots.0 / SHARE_OF_SLOTS).max(1);
-        packs.chunks(most).map(<[usize]>::to_vec).collect()
+    pub fn groups<'p>(&self, packs: &'p [usize]) -> std::slice::Chunks<'p, usize> {
+        let stay = packs.iter().all(|&pack| self.packs.stays(pack));
+        let most = if stay { packs.len() } else { self.packs.residence().slots.0 / SHARE_OF_SLOTS };
+        packs.chunks(most.max(1))
     }
 
     /// What is recorded next reads `packs`: it is going to start when they are there.
@@ -137,7 +120,7 @@ impl<'a> Stages<'a> {
 
     /// Submits what is recorded, and starts anew.
     pub fn submit(&mut self) -> Result<Ticket, EngineError> {
-        let recorder = std::mem::replace(&mut self.recorder, start(self.gpu, None, self.name)?);
+        let recorder = std::mem::replace(&mut self.recorder, start(self.gpu, None)?);
         let copied = self.gpu.ticket(QueueKind::Transfer, self.after);
         let ticket = self.gpu.submit_after(&recorder.finish()?, &[self.gpu.uploaded(), copied])?;
         self.leases.drain(..).for_each(|lease| self.packs.release(lease, ticket.value()));
@@ -172,8 +155,8 @@ impl Drop for Stages<'_> {
     }
 }
 
-fn start(gpu: &Gpu, profile: Option<&RefCell<Profile>>, name: &str) -> Result<Recorder, EngineError> {
-    let mut recorder = gpu.recorder(name)?;
+fn start(gpu: &Gpu, profile: Option<&RefCell<Profile>>) -> Result<Recorder, EngineError> {
+    let mut recorder = gpu.recorder("pass")?;
     if let Some(profile) = profile {
         profile.borrow_mut().start(&mut recorder);
     }

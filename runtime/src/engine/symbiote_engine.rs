@@ -55,6 +55,8 @@ pub struct SymbioteEngine {
     gpu: Gpu,
     kernels: Kernels,
     weights: Weights,
+    /// The packs that the layers and the head read, in the order in which they do.
+    order: [Vec<usize>; 2],
     memory: MemoryPlan,
     packs: Packs,
     /// Where products find packs, and where the embedding does.
@@ -85,12 +87,8 @@ impl SymbioteEngine {
     }
 
     /// What [`open`](Self::open) would put where; nothing is loaded. The wires decide how long rings are.
-    pub fn plan(
-        path: impl AsRef<Path>,
-        options: &OpenOptions,
-        wires: Option<Wires>,
-    ) -> Result<MemoryPlan, EngineError> {
-        Ok(Prepared::new(path.as_ref(), options, wires.unwrap_or(USUAL_WIRES))?.memory)
+    pub fn plan(path: impl AsRef<Path>, options: &OpenOptions, wires: Wires) -> Result<MemoryPlan, EngineError> {
+        Ok(Prepared::new(path.as_ref(), options, wires)?.memory)
     }
 
     /// As [`open`](Self::open), on a machine whose wires are known.
@@ -118,6 +116,7 @@ impl SymbioteEngine {
             chat_template,
             gpu,
             kernels,
+            order: [weights.layer_packs(), weights.head_packs()],
             weights,
             memory,
             packs,
@@ -197,12 +196,10 @@ impl SymbioteEngine {
         self.act.tokens.write(0, bytemuck::cast_slice(tokens))?;
         self.act.turns.write(0, bytemuck::cast_slice(&turns))?;
 
-        let mut uses = self.weights.layer_packs();
-        let heads = wanted.len().div_ceil(LOGIT_ROWS as usize);
-        uses.extend(std::iter::repeat_n(self.weights.head_packs(), heads).flatten());
+        let [layers, head] = &self.order;
+        let heads = std::iter::repeat_n(head, wanted.len().div_ceil(LOGIT_ROWS as usize)).flatten();
         // what follows, as a rule, is a token
-        uses.extend(self.weights.layer_packs());
-        uses.extend(self.weights.head_packs());
+        let uses: Vec<usize> = layers.iter().chain(heads).chain(layers).chain(head).copied().collect();
         // a wider pass reads weights more than once
         self.packs.read_in_place(self.link == Link::Direct && tokens.len() <= WIDE as usize);
         let announced = self.packs.announce(&uses).map_err(EngineError::from);
@@ -244,9 +241,9 @@ impl SymbioteEngine {
         };
         let [table, lookups] = &mut self.tables;
         let profile = self.profile.as_ref();
-        let mut stages = Stages::new(&self.gpu, &mut self.packs, [table, lookups], profile, "pass")?;
+        let mut stages = Stages::new(&self.gpu, &mut self.packs, [table, lookups], profile)?;
         stages.tell(self.progress.as_mut(), self.memory.staying_bytes());
-        // The first rows of logits go with the layers, so that a decoded token is one submission where all weights are there.
+        // the first rows of logits go with the last layers
         pass.layers(&mut stages)?;
         let mut rows = wanted;
         loop {

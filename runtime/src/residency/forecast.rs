@@ -17,6 +17,11 @@ pub enum Wire {
     Vram,
 }
 
+impl Wire {
+    /// Every wire, from the slowest to the fastest, as a rule.
+    pub const ALL: [Self; 3] = [Self::Disk, Self::Link, Self::Vram];
+}
+
 impl fmt::Display for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -36,6 +41,17 @@ pub struct Wires {
     pub link: f64,
     /// Packs read by kernels, decoding included.
     pub vram: f64,
+}
+
+impl Wires {
+    /// Bytes a second over one of them.
+    pub fn rate(&self, wire: Wire) -> f64 {
+        match wire {
+            Wire::Disk => self.disk,
+            Wire::Link => self.link,
+            Wire::Vram => self.vram,
+        }
+    }
 }
 
 /// What one wire carries in a pass.

@@ -37,6 +37,14 @@ impl Counters {
         }
     }
 
+    /// Share of the bytes used that each tier gave: VRAM, RAM, disk.
+    pub fn shares(&self) -> [f64; 3] {
+        #[allow(clippy::cast_precision_loss)] // far fewer than 2^53
+        let float = |bytes: u64| bytes as f64;
+        let all = self.used_bytes.iter().sum::<u64>().max(1);
+        self.used_bytes.map(|bytes| float(bytes) / float(all))
+    }
+
     /// What happened after `before`.
     pub fn since(&self, before: &Self) -> Self {
         Self {

@@ -68,10 +68,7 @@ fn sweep(subgroups: u32, widest: u32, codecs: &[Codec], dtypes: &[Dtype]) {
             for shape in SHAPES {
                 let mut product = Product::random(&mut random, dtype, shape);
                 let unit = unit(codec, dtype, shape, &product.bytes);
-                for (y, x) in product.y.iter_mut().zip(product.x.chunks_exact(shape.columns)) {
-                    let magnitude: f64 = x.iter().map(|x| f64::from(x.abs())).sum();
-                    y.iter_mut().for_each(|y| y.1 += unit * magnitude);
-                }
+                add_units(&mut product, shape.columns, unit);
                 let spread = Spread { codec, cuts: shape.cuts, lead: 256, gap: shape.gap, tile: 32 };
                 let matrix = DeviceMatrix::spread(&rig, dtype, shape.columns, &product.bytes, spread);
                 for (kernel, wide) in &kernels {
@@ -93,6 +90,14 @@ fn sweep(subgroups: u32, widest: u32, codecs: &[Codec], dtypes: &[Dtype]) {
         worst.report();
     }
     rig.finish();
+}
+
+/// Allows for an error of `unit` in every weight, beside what a product is allowed anyway.
+fn add_units(product: &mut Product, columns: usize, unit: f64) {
+    for (y, x) in product.y.iter_mut().zip(product.x.chunks_exact(columns)) {
+        let magnitude: f64 = x.iter().map(|x| f64::from(x.abs())).sum();
+        y.iter_mut().for_each(|y| y.1 += unit * magnitude);
+    }
 }
 
 /// What cooperative matrices add up, they round more coarsely, and x is the sum of two f16: 2^-22 of it is lost.
@@ -128,10 +133,8 @@ fn on_matrices() {
         for shape in SHAPES {
             let mut product = Product::random(&mut random, dtype, shape);
             let unit = unit(codec, dtype, shape, &product.bytes);
-            for (y, x) in product.y.iter_mut().zip(product.x.chunks_exact(shape.columns)) {
-                let magnitude: f64 = x.iter().map(|x| f64::from(x.abs())).sum();
-                y.iter_mut().for_each(|y| y.1 = MATRIX * (y.1 + unit * magnitude));
-            }
+            add_units(&mut product, shape.columns, unit);
+            product.y.iter_mut().flatten().for_each(|y| y.1 *= MATRIX);
             let spread = Spread { codec, cuts: shape.cuts, lead: 256, gap: shape.gap, tile: 32 * tiles };
             let matrix = DeviceMatrix::spread(&rig, dtype, shape.columns, &product.bytes, spread);
             for (tokens, add) in [(1, false), (3, true), (8, false), (MOST_TOKENS, true)] {

@@ -6,28 +6,13 @@ use serde_json::Value;
 use symbiote_format::Codec;
 use symbiote_tests::program::{RUN, done, run};
 
-use super::at;
+use super::{WIRES, at};
 use crate::budgets::archive;
 
-const QUICK: [&str; 14] = [
-    "--disk-gbps",
-    "1",
-    "--link-gbps",
-    "10",
-    "--vram-gbps",
-    "20",
-    "--prompt-tokens",
-    "20",
-    "-n",
-    "6",
-    "--ctx",
-    "64",
-    "--batch",
-    "16",
-];
+const QUICK: [&str; 8] = ["--prompt-tokens", "20", "-n", "6", "--ctx", "64", "--batch", "16"];
 
 fn bench(folder: &Path, pak: &str, extra: &[&str]) -> String {
-    done(RUN, folder, &[&["bench", pak], &QUICK[..], extra].concat())
+    done(RUN, folder, &[&["bench", pak], &WIRES[..], &QUICK[..], extra].concat())
 }
 
 /// Sane figures of one measurement.
@@ -101,7 +86,8 @@ fn a_sweep_draws_a_picture() {
 fn a_chart_that_cannot_be_written_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let pak = archive(folder.path(), "tiny-llama-bf16-tied", Codec::P12);
-    let args = [&["bench", pak.to_str().unwrap(), "--sweep", "2", "--chart", "no/such/x.svg"], &QUICK[..]].concat();
+    let args = [&["bench", pak.to_str().unwrap(), "--sweep", "2", "--chart", "no/such/x.svg"], &WIRES[..], &QUICK[..]]
+        .concat();
     let found = run(RUN, folder.path(), args);
     assert_eq!(found.code, Some(1), "{found:?}");
     assert!(found.stderr.lines().last().unwrap().contains("no/such/x.svg: "), "{found:?}");

@@ -8,31 +8,14 @@ use std::time::Duration;
 use serde_json::Value;
 use symbiote_tests::program::{Done, RUN, assert_refusal, command};
 
-use super::{MIB, asked_for, at, synthetic};
+use super::{MIB, WIRES, asked_for, at, synthetic};
 
 /// What a device takes varies so much from run to run. (The runs under `--vram` come first: a driver that has not yet compiled
 /// these kernels needs a hundred MiB for that, which no budget covers.)
 const NOISE: u64 = 6 * MIB;
 
-/// Wires that nobody has to measure, and few tokens.
-const BENCH: [&str; 16] = [
-    "--disk-gbps",
-    "1",
-    "--link-gbps",
-    "10",
-    "--vram-gbps",
-    "20",
-    "--prompt-tokens",
-    "8",
-    "-n",
-    "3",
-    "--ctx",
-    "64",
-    "--batch",
-    "8",
-    "--json",
-    "--verify",
-];
+/// Few tokens.
+const BENCH: [&str; 10] = ["--prompt-tokens", "8", "-n", "3", "--ctx", "64", "--batch", "8", "--json", "--verify"];
 
 /// The most RAM that the process holds until it ends, in bytes.
 fn watch(child: &mut Child) -> u64 {
@@ -67,8 +50,8 @@ fn what_a_bench_holds_is_below_its_caps() {
     let device = (0..3).map(|_| watched(folder, &["--list-devices"]).0).max().unwrap();
 
     for (flag, of) in [("--vram", "device memory"), ("--ram", "RAM")] {
-        let bench = |cap: &str| watched(folder, &[&["bench", "large.pak", flag, cap], &BENCH[..]].concat());
-        let least = asked_for(folder, &[&["bench", "large.pak", flag, "1B"], &BENCH[..]].concat(), of);
+        let bench = |cap: &str| watched(folder, &[&["bench", "large.pak", flag, cap], &WIRES[..], &BENCH[..]].concat());
+        let least = asked_for(folder, &[&["bench", "large.pak", flag, "1B"], &WIRES[..], &BENCH[..]].concat(), of);
         for cap in [least, least + 60] {
             let (peak, done) = bench(&format!("{cap}MiB"));
             assert_eq!(done.code, Some(0), "{flag} {cap}MiB: {done:?}");

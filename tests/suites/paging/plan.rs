@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use symbiote_format::Codec;
-use symbiote_runtime::engine::{EngineError, OpenOptions, SymbioteEngine};
+use symbiote_runtime::engine::{EngineError, OpenOptions, SymbioteEngine, USUAL_WIRES};
 use symbiote_runtime::pak::PakFile;
 use symbiote_tests::fixtures;
 use symbiote_tests::program::{RUN, assert_refusal, done, refused, run};
@@ -27,7 +27,7 @@ fn plan(pak: &Path, wires: &[String], extra: &[&str]) -> String {
 fn caps(pak: &Path) -> [u64; 3] {
     let mut options = OpenOptions { context: Some(64), batch: Some(16), ..OpenOptions::default() };
     options.gpu.vram_cap = Some(0);
-    let least = match SymbioteEngine::plan(pak, &options, None) {
+    let least = match SymbioteEngine::plan(pak, &options, USUAL_WIRES) {
         Err(EngineError::Memory { need, .. }) => need.bytes(),
         other => panic!("{:?}", other.err()),
     };

@@ -45,10 +45,10 @@ fn ask(change: impl Fn(&Path)) -> (TempDir, PathBuf, Done) {
 
 /// In bytes, as MiB are large for so small a model.
 fn smallest(pak: &Path) -> String {
-    use symbiote_runtime::engine::{EngineError, OpenOptions, SymbioteEngine};
+    use symbiote_runtime::engine::{EngineError, OpenOptions, SymbioteEngine, USUAL_WIRES};
     let mut options = OpenOptions { context: Some(256), batch: Some(16), ..OpenOptions::default() };
     options.gpu.vram_cap = Some(0);
-    match SymbioteEngine::plan(pak, &options, None) {
+    match SymbioteEngine::plan(pak, &options, USUAL_WIRES) {
         Err(EngineError::Memory { need, .. }) => format!("{}B", need.bytes()),
         other => panic!("{:?}", other.err()),
     }
