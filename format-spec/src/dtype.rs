@@ -17,15 +17,29 @@ pub enum Dtype {
     Q5_0 = 6,
     Q5_1 = 7,
     Q8_0 = 8,
+    Q2K = 10,
+    Q3K = 11,
     Q4K = 12,
     Q5K = 13,
     Q6K = 14,
+    Iq2Xxs = 16,
+    Iq2Xs = 17,
+    Iq3Xxs = 18,
+    Iq1S = 19,
+    Iq4Nl = 20,
+    Iq3S = 21,
+    Iq2S = 22,
+    Iq4Xs = 23,
+    Iq1M = 29,
     Bf16 = 30,
+    Tq1_0 = 34,
+    Tq2_0 = 35,
+    Mxfp4 = 39,
 }
 
 impl Dtype {
     /// Every stored type, in the order of its code.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 25] = [
         Self::F32,
         Self::F16,
         Self::Q4_0,
@@ -33,10 +47,24 @@ impl Dtype {
         Self::Q5_0,
         Self::Q5_1,
         Self::Q8_0,
+        Self::Q2K,
+        Self::Q3K,
         Self::Q4K,
         Self::Q5K,
         Self::Q6K,
+        Self::Iq2Xxs,
+        Self::Iq2Xs,
+        Self::Iq3Xxs,
+        Self::Iq1S,
+        Self::Iq4Nl,
+        Self::Iq3S,
+        Self::Iq2S,
+        Self::Iq4Xs,
+        Self::Iq1M,
         Self::Bf16,
+        Self::Tq1_0,
+        Self::Tq2_0,
+        Self::Mxfp4,
     ];
 
     /// The type with this code, if there is one.
@@ -51,43 +79,47 @@ impl Dtype {
 
     /// The usual name, as GGUF tools print it.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "F32",
-            Self::F16 => "F16",
-            Self::Q4_0 => "Q4_0",
-            Self::Q4_1 => "Q4_1",
-            Self::Q5_0 => "Q5_0",
-            Self::Q5_1 => "Q5_1",
-            Self::Q8_0 => "Q8_0",
-            Self::Q4K => "Q4_K",
-            Self::Q5K => "Q5_K",
-            Self::Q6K => "Q6_K",
-            Self::Bf16 => "BF16",
-        }
+        self.layout().0
     }
 
     /// Elements in one block.
     pub const fn block_len(self) -> u32 {
-        match self {
-            Self::F32 | Self::F16 | Self::Bf16 => 1,
-            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 => 32,
-            Self::Q4K | Self::Q5K | Self::Q6K => 256,
-        }
+        self.layout().1
     }
 
     /// Bytes in one block.
     pub const fn block_bytes(self) -> u32 {
+        self.layout().2
+    }
+
+    /// Name, elements and bytes of a block.
+    const fn layout(self) -> (&'static str, u32, u32) {
         match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-            Self::Q4_0 => 18,
-            Self::Q4_1 => 20,
-            Self::Q5_0 => 22,
-            Self::Q5_1 => 24,
-            Self::Q8_0 => 34,
-            Self::Q4K => 144,
-            Self::Q5K => 176,
-            Self::Q6K => 210,
+            Self::F32 => ("F32", 1, 4),
+            Self::F16 => ("F16", 1, 2),
+            Self::Q4_0 => ("Q4_0", 32, 18),
+            Self::Q4_1 => ("Q4_1", 32, 20),
+            Self::Q5_0 => ("Q5_0", 32, 22),
+            Self::Q5_1 => ("Q5_1", 32, 24),
+            Self::Q8_0 => ("Q8_0", 32, 34),
+            Self::Q2K => ("Q2_K", 256, 84),
+            Self::Q3K => ("Q3_K", 256, 110),
+            Self::Q4K => ("Q4_K", 256, 144),
+            Self::Q5K => ("Q5_K", 256, 176),
+            Self::Q6K => ("Q6_K", 256, 210),
+            Self::Iq2Xxs => ("IQ2_XXS", 256, 66),
+            Self::Iq2Xs => ("IQ2_XS", 256, 74),
+            Self::Iq3Xxs => ("IQ3_XXS", 256, 98),
+            Self::Iq1S => ("IQ1_S", 256, 50),
+            Self::Iq4Nl => ("IQ4_NL", 32, 18),
+            Self::Iq3S => ("IQ3_S", 256, 110),
+            Self::Iq2S => ("IQ2_S", 256, 82),
+            Self::Iq4Xs => ("IQ4_XS", 256, 136),
+            Self::Iq1M => ("IQ1_M", 256, 56),
+            Self::Bf16 => ("BF16", 1, 2),
+            Self::Tq1_0 => ("TQ1_0", 256, 54),
+            Self::Tq2_0 => ("TQ2_0", 256, 66),
+            Self::Mxfp4 => ("MXFP4", 32, 17),
         }
     }
 

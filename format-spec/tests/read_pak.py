@@ -15,7 +15,10 @@ KINDS = {1: "token_embd", 2: "output_norm", 3: "output", 4: "rope_freqs", 16: "a
 TOKENIZERS = {1: "gguf-bpe", 2: "gguf-sentencepiece", 3: "tokenizer.json"}
 DTYPES = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 30: ("BF16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20),
           6: ("Q5_0", 32, 22), 7: ("Q5_1", 32, 24), 8: ("Q8_0", 32, 34), 12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176),
-          14: ("Q6_K", 256, 210)}
+          14: ("Q6_K", 256, 210), 10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110), 20: ("IQ4_NL", 32, 18),
+          23: ("IQ4_XS", 256, 136), 34: ("TQ1_0", 256, 54), 35: ("TQ2_0", 256, 66), 39: ("MXFP4", 32, 17),
+          16: ("IQ2_XXS", 256, 66), 17: ("IQ2_XS", 256, 74), 18: ("IQ3_XXS", 256, 98), 19: ("IQ1_S", 256, 50),
+          21: ("IQ3_S", 256, 110), 22: ("IQ2_S", 256, 82), 29: ("IQ1_M", 256, 56)}
 NONE = 0xFFFFFFFF
 
 # Section 5: (size, {field: (offset, type)}). A type is a struct format, "text", a list [element], or a struct's name.
