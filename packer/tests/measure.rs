@@ -124,7 +124,7 @@ fn targets_are_as_large_as_archives_for_them() {
 fn tensors_of_other_types_are_left_out_and_said_to_be() {
     let bench = Bench::new();
     let mut model = plain_gguf();
-    model.tensor("blk.1.ffn_up.weight").ty = 16;
+    model.tensor("blk.1.ffn_up.weight").ty = 40;
     bench.write("m.gguf", model.build());
     let mut folder = as_folder(&plain_gguf());
     folder.tensors[3].dtype = safetensors::Dtype::I16;
@@ -144,14 +144,14 @@ fn tensors_of_other_types_are_left_out_and_said_to_be() {
     folder.write(&bench.path("m"), 1);
 
     let json = measured(&bench, "m.gguf");
-    assert_eq!(json["left_out"], json!([{ "name": "blk.1.ffn_up.weight", "type": "IQ2_XXS" }]));
+    assert_eq!(json["left_out"], json!([{ "name": "blk.1.ffn_up.weight", "type": "NVFP4" }]));
     assert_eq!(json["total"]["tensors"], 29);
     let json = measured(&bench, "m");
     assert_eq!(json["left_out"], json!([{ "name": name, "type": "I16" }]));
     assert_eq!((&json["total"]["tensors"], &tensor(&json, "scale")["weights"]), (&json!(30), &json!(1)));
     let text = bench.done(&["inspect", "--codecs", "m"]);
     assert!(text.contains("left out: 1 tensor of types that are not read (I16)"), "{text}");
-    assert!(bench.refused(&["convert", "m.gguf"]).contains("blk.1.ffn_up.weight is stored as IQ2_XXS"));
+    assert!(bench.refused(&["convert", "m.gguf"]).contains("blk.1.ffn_up.weight is stored as NVFP4"));
 }
 
 #[test]

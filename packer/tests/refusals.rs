@@ -62,8 +62,8 @@ fn gguf_tensors() {
     gguf_refused("has 5 dimensions", |m| m.tensors[1].shape = vec![1; 5]);
     gguf_refused("impossible shape [0]", |m| m.tensors[1].shape = vec![0]);
     gguf_refused("impossible shape", |m| m.tensors[0].shape = vec![1 << 40, 1 << 40]);
-    gguf_refused("token_embd.weight is stored as IQ2_XXS", |m| m.tensor("token_embd.weight").ty = 16);
-    gguf_refused("stored as Q2_K", |m| m.tensor("token_embd.weight").ty = 10);
+    gguf_refused("token_embd.weight is stored as NVFP4", |m| m.tensor("token_embd.weight").ty = 40);
+    gguf_refused("stored as I32", |m| m.tensor("token_embd.weight").ty = 26);
     gguf_refused("stored as unknown type 99", |m| m.tensor("token_embd.weight").ty = 99);
     gguf_refused("rows of 100 elements, and Q4_0 stores blocks of 32", |m| {
         let t = m.tensor("token_embd.weight");

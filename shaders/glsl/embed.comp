@@ -15,6 +15,7 @@ layout(push_constant) uniform Args {
 } a;
 
 void main() {
+  load_table();
   const uint token = a.tokens.at[gl_WorkGroupID.x];
   const Part part = find_part(a.packs, a.parts, a.part_count, token);
   if (token - part.first_tile >= part.rows) return;  // of another product

@@ -40,6 +40,7 @@ uint touch(uint64_t first, uint bytes) {
 }
 
 void main() {
+  load_table();
   const uint tile = gl_WorkGroupID.x;
   const Part part = find_part(a.packs, a.parts, a.part_count, tile);
   const uint row0 = ((tile - part.first_tile) * gl_NumSubgroups + gl_SubgroupID) * ROWS;

@@ -19,7 +19,10 @@ macro_rules! per_dtype {
 
 macro_rules! every_dtype {
     ($($file:literal)*) => {
-        [$(per_dtype!($file: "F32" "F16" "BF16" "Q4_0" "Q4_1" "Q5_0" "Q5_1" "Q8_0" "Q4_K" "Q5_K" "Q6_K")),*]
+        [$(per_dtype!($file:
+            "F32" "F16" "BF16" "Q4_0" "Q4_1" "Q5_0" "Q5_1" "Q8_0" "Q2_K" "Q3_K" "Q4_K" "Q5_K" "Q6_K" "IQ4_NL"
+            "IQ4_XS" "MXFP4" "TQ1_0" "TQ2_0" "IQ1_S" "IQ1_M" "IQ2_XXS" "IQ2_XS" "IQ2_S" "IQ3_XXS" "IQ3_S"
+        )),*]
     };
 }
 
@@ -31,7 +34,7 @@ const fn packed(name: &'static str, file: &'static str, define: &'static str) ->
     Kernel { name, file, define: Some(define) }
 }
 
-const TYPED: [[Kernel; 11]; 2] = every_dtype!("embed" "matmul");
+const TYPED: [[Kernel; 25]; 2] = every_dtype!("embed" "matmul");
 const PACKED: [Kernel; 6] = [
     packed("embed_p11", "embed_packed", "CODEC_P11"),
     packed("embed_p12", "embed_packed", "CODEC_P12"),
@@ -51,7 +54,10 @@ const PLAIN: [Kernel; 7] = [
 ];
 
 /// Names of the stored types that the typed kernels exist for.
-pub const DTYPES: [&str; 11] = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"];
+pub const DTYPES: [&str; 25] = [
+    "F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
+    "IQ4_XS", "MXFP4", "TQ1_0", "TQ2_0", "IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S",
+];
 
 /// Every kernel variant.
 pub const KERNELS: &[&[Kernel]] = &[&TYPED[0], &TYPED[1], &PACKED, &PLAIN];

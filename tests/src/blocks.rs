@@ -54,9 +54,13 @@ impl Random {
     /// Fills blocks; the quants are copies of a byte, or any.
     fn fill(&mut self, dtype: Dtype, bytes: &mut [u8], scales: Scales, quants: Option<u8>) {
         let places: &[usize] = match dtype {
-            Dtype::F32 | Dtype::Bf16 | Dtype::F16 | Dtype::Q4_0 | Dtype::Q5_0 | Dtype::Q8_0 => &[0],
             Dtype::Q4_1 | Dtype::Q5_1 | Dtype::Q4K | Dtype::Q5K => &[0, 2],
+            Dtype::Q2K => &[80, 82],
+            Dtype::Q3K => &[108],
             Dtype::Q6K => &[208],
+            Dtype::Tq1_0 => &[52],
+            Dtype::Tq2_0 => &[64],
+            _ => &[0],
         };
         for block in bytes.chunks_exact_mut(dtype.block_bytes() as usize) {
             match quants {
@@ -65,10 +69,21 @@ impl Random {
             }
             for &at in places {
                 let scale = self.scale(scales);
+                let half = f16::from_f32(scale).to_le_bytes();
                 match dtype {
                     Dtype::F32 => block.copy_from_slice(&scale.to_le_bytes()),
                     Dtype::Bf16 => block.copy_from_slice(&bf16::from_f32(scale).to_le_bytes()),
-                    _ => block[at..at + 2].copy_from_slice(&f16::from_f32(scale).to_le_bytes()),
+                    // the power of two next to it; kernels need not know f32 below the normal numbers
+                    Dtype::Mxfp4 => block[0] = ((scale.to_bits() >> 23 & 0xFF) as u8).max(64),
+                    // a nibble in each of the last four words
+                    Dtype::Iq1M => {
+                        for (i, nibble) in
+                            [half[0] & 15, half[0] >> 4, half[1] & 15, half[1] >> 4].into_iter().enumerate()
+                        {
+                            block[49 + 2 * i] = block[49 + 2 * i] & 15 | nibble << 4;
+                        }
+                    }
+                    _ => block[at..at + 2].copy_from_slice(&half),
                 }
             }
         }

@@ -37,15 +37,15 @@ fn gguf_files() {
         ("lacks", |f| f.without("blk.1.ffn_up.weight"), &["tensor blk.1.ffn_up.weight is missing"]),
         ("gemma", |f| swap(f.bytes, b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0gemma"), &["gemma", "knows llama"]),
         ("tokenizer", |f| swap(f.bytes, b"gpt2", b"bert"), &["\"bert\"", "gpt2 and llama tokenizers"]),
-        ("iq2", |_| Vec::new(), &["blk.1.ffn_up.weight is stored as IQ2_XXS", "use a file in F32, F16"]),
+        ("nvfp4", |_| Vec::new(), &["blk.1.ffn_up.weight is stored as NVFP4", "use a file in F32, F16"]),
         ("type-99", |_| Vec::new(), &["blk.1.ffn_up.weight is stored as unknown type 99", "use a file in F32, F16"]),
     ];
     let bench = Bench::new();
     for (name, change, expected) in changes {
         let mut file = Gguf::read(&fixtures::path("tiny-llama/tiny-llama-q4_0.gguf"));
         let bytes = match name {
-            "iq2" | "type-99" => {
-                stored_as(&mut file, if name == "iq2" { 16 } else { 99 });
+            "nvfp4" | "type-99" => {
+                stored_as(&mut file, if name == "nvfp4" { 40 } else { 99 });
                 file.bytes
             }
             _ => change(file),

@@ -123,7 +123,7 @@ pub enum GgufError {
     },
     /// A stored type that this program does not read.
     #[error(
-        "tensor {name} is stored as {found}, which this program does not read: use a file in F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K"
+        "tensor {name} is stored as {found}, which this program does not read: use a file in F32, F16, BF16, Q2_K to Q8_0, IQ1_S to IQ4_XS, TQ1_0, TQ2_0 or MXFP4"
     )]
     UnknownType {
         /// The tensor.
