@@ -6,7 +6,7 @@ use super::{centred, half_at};
 /// Digit `n` of a byte that is a fraction in base three, in 256ths.
 fn digit(byte: u8, n: u32) -> f32 {
     let rest = byte.wrapping_mul(3u8.pow(n));
-    centred(u8::try_from(u16::from(rest) * 3 >> 8).unwrap_or(0), 1)
+    centred(u8::try_from((u16::from(rest) * 3) >> 8).unwrap_or(0), 1)
 }
 
 // TQ1_0: 48 bytes of five digits | 4 bytes of four digits | d f16 | w = d (digit - 1). Digits n of the first 32 bytes come one
