@@ -1,7 +1,7 @@
 //! Properties of every plan.
 
 use proptest::prelude::*;
-use symbiote_format::{RopeLayout, RopeScaling};
+use symbiote_format::{Design, RopeLayout, RopeScaling};
 
 use super::*;
 
@@ -21,6 +21,7 @@ fn config(layers: u32, kv_heads: u32, group: u32, head_dim: u32, tied: bool) -> 
         rope_dims: head_dim,
         rope_layout: RopeLayout::Halves,
         rope_scaling: RopeScaling::None,
+        design: Design::default(),
     }
 }
 

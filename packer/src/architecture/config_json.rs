@@ -1,7 +1,7 @@
 //! Hyperparameters out of `config.json`.
 
 use serde_json::Value;
-use symbiote_format::{ModelConfig, RopeLayout};
+use symbiote_format::{Design, ModelConfig, RopeLayout};
 
 use super::{ArchitectureError, rope_json};
 use crate::source::safetensors::JsonObject;
@@ -70,6 +70,7 @@ pub(super) fn llama(json: &JsonObject, vocab_size: u32) -> Result<ModelConfig> {
         rope_dims: head_dim,
         rope_layout: RopeLayout::Halves,
         rope_scaling,
+        design: Design::default(),
     };
     Ok(ModelConfig::from_params(config.to_params())?)
 }

@@ -1,6 +1,6 @@
 //! Hyperparameters out of GGUF keys.
 
-use symbiote_format::{ModelConfig, RopeLayout};
+use symbiote_format::{Design, ModelConfig, RopeLayout};
 
 use super::{ArchitectureError, rope_gguf};
 use crate::source::gguf::Keys;
@@ -65,6 +65,7 @@ pub(super) fn llama(keys: Keys, vocab_size: u32) -> Result<ModelConfig> {
         rope_dims: p.u32("rope.dimension_count")?.unwrap_or(head_dim),
         rope_layout: RopeLayout::Interleaved,
         rope_scaling: rope_gguf::scaling(p, context_length)?,
+        design: Design::default(),
     };
     Ok(ModelConfig::from_params(config.to_params())?)
 }

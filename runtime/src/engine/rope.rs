@@ -117,7 +117,7 @@ impl YarnRamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use symbiote_format::RopeLayout;
+    use symbiote_format::{Design, RopeLayout};
 
     fn config(rope_scaling: RopeScaling) -> ModelConfig {
         ModelConfig {
@@ -135,6 +135,7 @@ mod tests {
             rope_dims: 8,
             rope_layout: RopeLayout::Halves,
             rope_scaling,
+            design: Design::default(),
         }
     }
 

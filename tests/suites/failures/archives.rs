@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use symbiote_format::{
-    Archive, HEADER_LEN, Header, Index, ModelConfig, NO_ID, RopeLayout, RopeScaling, Sha256, Tokenizer, TokenizerKind,
+    Archive, Design, HEADER_LEN, Header, Index, ModelConfig, NO_ID, RopeLayout, RopeScaling, Sha256, Tokenizer,
+    TokenizerKind,
 };
 use symbiote_tests::program::{PACK, RUN, refused};
 
@@ -133,6 +134,7 @@ fn config() -> ModelConfig {
         rope_dims: 16,
         rope_layout: RopeLayout::Halves,
         rope_scaling: RopeScaling::None,
+        design: Design::default(),
     }
 }
 
