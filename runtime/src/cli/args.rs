@@ -209,11 +209,11 @@ pub struct EngineArgs {
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub kv_type: KvArg,
 
-    /// Most bytes of device memory, for all that is kept there [default: what is free]
+    /// Most bytes of device memory, for all that is kept there [default: what is free, less a margin]
     #[arg(long, value_name = "SIZE")]
     pub vram: Option<ByteSize>,
 
-    /// Most bytes of RAM that this process holds, beside what an open device takes [default: what is free]
+    /// Most bytes of RAM that this process holds, beside what an open device takes [default: what is free, less a margin]
     #[arg(long, value_name = "SIZE")]
     pub ram: Option<ByteSize>,
 
