@@ -44,6 +44,11 @@ impl ChatTemplate {
     /// # Errors
     /// [`TextError::NoChatTemplate`] if `source` is empty, [`TextError::ChatTemplateSyntax`] if it is not Jinja.
     pub fn new(source: &str, bos_token: &str, eos_token: &str) -> Result<Self> {
+        Self::with_clock(source, bos_token, eos_token, clock::now)
+    }
+
+    /// As [`new`](Self::new), at the seconds since 1970 that `now` says.
+    pub(super) fn with_clock(source: &str, bos_token: &str, eos_token: &str, now: fn() -> u64) -> Result<Self> {
         if source.is_empty() {
             return Err(TextError::NoChatTemplate);
         }
@@ -53,7 +58,7 @@ impl ChatTemplate {
         environment.set_fuel(Some(FUEL));
         environment.set_unknown_method_callback(unknown_method_callback);
         environment.add_function("raise_exception", raise_exception);
-        environment.add_function("strftime_now", |format: &str| clock::strftime_now(format));
+        environment.add_function("strftime_now", move |format: &str| clock::strftime(format, now()));
         environment.add_filter("tojson", tojson);
         environment.add_test("iterable", is_iterable);
         environment.add_template_owned(NAME, without_generation_tags(source)).map_err(syntax_error)?;
@@ -98,8 +103,19 @@ fn is_iterable(value: Value) -> bool {
 
 /// Jinja's own filter writes JSON for web pages; templates for models expect Python's.
 fn tojson(value: Value, options: Kwargs) -> std::result::Result<String, Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    python_json::dumps(&value, indent)
+    let separators = match options.get::<Option<Vec<String>>>("separators")?.as_deref() {
+        None => None,
+        Some([comma, colon]) => Some((comma.clone(), colon.clone())),
+        Some(_) => return Err(Error::new(ErrorKind::InvalidOperation, "separators must be two texts")),
+    };
+    let style = python_json::Style {
+        indent: options.get("indent")?,
+        separators,
+        sort_keys: options.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
+        ensure_ascii: options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
+    };
+    options.assert_all_used()?;
+    python_json::dumps(&value, &style)
 }
 
 /// `{% generation %}` marks what a model is trained on; it does not change the text. Jinja knows the tag by an extension,
