@@ -54,7 +54,9 @@ pub fn template(engine: &SymbioteEngine, model: &Path, args: &Args) -> Result<Op
         String::from_utf8_lossy(bytes).into_owned()
     };
     let template = ChatTemplate::new(source, &text(tokenizer.bos()), &text(tokenizer.eos()));
-    template.map(Some).map_err(|e| format!("{}: {e} (--raw goes without it)", model.display()).into())
+    let mut template = template.map_err(|e| format!("{}: {e} (--raw goes without it)", model.display()))?;
+    args.chat_template_kwargs.iter().flatten().for_each(|(name, value)| template.set(name, value));
+    Ok(Some(template))
 }
 
 /// The ids of a conversation, or of the plain text where there is no template.

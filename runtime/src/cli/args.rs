@@ -47,6 +47,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "raw")]
     pub chat_template: Option<String>,
 
+    /// Variables for the chat template, as a JSON object: {"enable_thinking": false}
+    #[arg(long, value_name = "JSON", conflicts_with = "raw", value_parser = object)]
+    pub chat_template_kwargs: Option<serde_json::Map<String, serde_json::Value>>,
+
     /// Most tokens of an answer
     #[arg(short = 'n', long, value_name = "N", default_value_t = 512)]
     pub max_tokens: u32,
@@ -137,6 +141,10 @@ pub struct WireArgs {
     /// Rate at which kernels read weights [default: measured]
     #[arg(long, value_name = "GB/S", value_parser = positive)]
     pub vram_gbps: Option<f64>,
+}
+
+fn object(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, String> {
+    serde_json::from_str(text).map_err(|e| format!("it must be a JSON object: {e}"))
 }
 
 fn positive(text: &str) -> Result<f64, String> {

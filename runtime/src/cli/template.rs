@@ -33,13 +33,23 @@ pub fn read(asked: &str) -> Result<String, Failure> {
     })
 }
 
-/// The conversation as text. A template that has no place for a system message says so itself, or leaves it out.
+/// The conversation as text. A template that has no place for a system message says so itself, or leaves it out: then its
+/// text makes no difference.
 pub fn render(template: &ChatTemplate, messages: &[Message]) -> Result<String, String> {
-    let system = messages.first().filter(|message| message.role == "system");
     let no_place = "the chat template takes no system message: leave --system out, or say it in the prompt";
-    match (template.render(messages, true), system) {
-        (Ok(text), Some(system)) if !text.contains(system.content.trim()) => Err(no_place.into()),
-        (Err(error), Some(_)) if template.render(&messages[1..], true).is_ok() => Err(format!("{no_place} ({error})")),
-        (done, _) => done.map_err(|error| error.to_string()),
+    let rendered = template.render(messages, true);
+    if let Some((system, rest)) = messages.split_first().filter(|(first, _)| first.role == "system") {
+        match &rendered {
+            Err(error) if template.render(rest, true).is_ok() => return Err(format!("{no_place} ({error})")),
+            Ok(text) => {
+                let mut other = messages.to_vec();
+                other[0].content = format!("{}.", system.content);
+                if template.render(&other, true).as_ref() == Ok(text) {
+                    return Err(no_place.into());
+                }
+            }
+            Err(_) => {}
+        }
     }
+    rendered.map_err(|error| error.to_string())
 }

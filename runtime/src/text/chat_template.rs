@@ -1,5 +1,6 @@
 //! Chat templates: Jinja, run as Hugging Face's `apply_chat_template` runs it.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use fancy_regex::Regex;
@@ -33,8 +34,8 @@ impl Message {
 /// Writes a conversation the way the model was trained to read it.
 pub struct ChatTemplate {
     environment: Environment<'static>,
-    bos_token: String,
-    eos_token: String,
+    /// What the template may ask for, beside the conversation.
+    variables: BTreeMap<String, Value>,
 }
 
 impl ChatTemplate {
@@ -62,7 +63,18 @@ impl ChatTemplate {
         environment.add_filter("tojson", tojson);
         environment.add_test("iterable", is_iterable);
         environment.add_template_owned(NAME, without_generation_tags(source)).map_err(syntax_error)?;
-        Ok(Self { environment, bos_token: bos_token.into(), eos_token: eos_token.into() })
+        let variables = [
+            ("bos_token", Value::from(bos_token)),
+            ("eos_token", Value::from(eos_token)),
+            ("tools", Value::from(())),
+            ("documents", Value::from(())),
+        ];
+        Ok(Self { environment, variables: variables.map(|(name, value)| (name.into(), value)).into() })
+    }
+
+    /// Sets a variable that the template may ask for, such as `enable_thinking`.
+    pub fn set(&mut self, name: impl Into<String>, value: &serde_json::Value) {
+        self.variables.insert(name.into(), python_json::value(value));
     }
 
     /// The conversation as text, ready for [`Tokenizer::encode_chat`](super::Tokenizer::encode_chat). With
@@ -73,17 +85,12 @@ impl ChatTemplate {
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
         let messages: Vec<Value> =
             messages.iter().map(|m| context! { role => m.role.as_str(), content => m.content.as_str() }).collect();
-        let context = context! {
-            messages,
-            add_generation_prompt,
-            bos_token => self.bos_token.as_str(),
-            eos_token => self.eos_token.as_str(),
-            tools => (),
-            documents => (),
-        };
+        let mut variables = self.variables.clone();
+        variables.insert("messages".into(), messages.into());
+        variables.insert("add_generation_prompt".into(), add_generation_prompt.into());
         self.environment
             .get_template(NAME)
-            .and_then(|template| template.render(context))
+            .and_then(|template| template.render(Value::from_pairs(variables)))
             .map_err(|error| TextError::ChatTemplateRender { reason: error.to_string() })
     }
 }

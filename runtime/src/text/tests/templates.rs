@@ -20,7 +20,14 @@ fn render(source: &str, conversation: &Value) -> Result<String, crate::text::Tex
     let messages = conversation["messages"].as_array().unwrap().iter();
     let messages: Vec<Message> = messages.map(|m| Message::new(text(&m["role"]), text(&m["content"]))).collect();
     let prompt = conversation["add_generation_prompt"].as_bool().unwrap();
-    ChatTemplate::with_clock(source, "<s>", "</s>", now)?.render(&messages, prompt)
+    let mut template = ChatTemplate::with_clock(source, "<s>", "</s>", now)?;
+    let others = conversation
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(key, _)| !["messages", "add_generation_prompt"].contains(&key.as_str()));
+    others.for_each(|(key, value)| template.set(key, value));
+    template.render(&messages, prompt)
 }
 
 #[test]
