@@ -39,8 +39,17 @@ pub struct Args {
     pub raw: bool,
 
     /// System message for the chat template
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
     pub system: Option<String>,
+
+    /// Write conversations by this template instead of the model's: a Jinja file, its text, - for standard input, or a name
+    /// (chatml, gemma, granite, llama2, llama3, mistral, phi3)
+    #[arg(long, value_name = "FILE", conflicts_with = "raw")]
+    pub chat_template: Option<String>,
+
+    /// Variables for the chat template, as a JSON object: {"enable_thinking": false}
+    #[arg(long, value_name = "JSON", conflicts_with = "raw", value_parser = object)]
+    pub chat_template_kwargs: Option<serde_json::Map<String, serde_json::Value>>,
 
     /// Most tokens of an answer
     #[arg(short = 'n', long, value_name = "N", default_value_t = 512)]
@@ -132,6 +141,10 @@ pub struct WireArgs {
     /// Rate at which kernels read weights [default: measured]
     #[arg(long, value_name = "GB/S", value_parser = positive)]
     pub vram_gbps: Option<f64>,
+}
+
+fn object(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, String> {
+    serde_json::from_str(text).map_err(|e| format!("it must be a JSON object: {e}"))
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -291,6 +304,9 @@ impl Args {
         let talks = args.command.is_none() && !args.list_devices;
         if args.json && talks && args.prompt.is_none() && args.prompt_file.is_none() {
             return wrong(ErrorKind::MissingRequiredArgument, "--json needs a prompt: -p or --prompt-file");
+        }
+        if talks && args.chat_template.as_deref() == Some("-") && args.prompt.is_none() && args.prompt_file.is_none() {
+            return wrong(ErrorKind::MissingRequiredArgument, "--chat-template - needs a prompt: -p or --prompt-file");
         }
         Ok(args)
     }
