@@ -4,6 +4,7 @@ mod answer;
 mod chat;
 mod interrupt;
 mod library;
+mod limits;
 mod memory;
 mod pack;
 mod reload;

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `args.rs` | flags, and what they mean to the library |
+//! | `args.rs`, `sampling.rs` | flags, and what they mean to the library; those of the sampler |
 //! | `answer.rs` | one prompt, one answer |
 //! | `chat.rs` | a conversation |
 //! | `perplexity.rs`, `plan.rs`, `bench.rs` | the commands of these names |
@@ -22,6 +22,7 @@ mod open;
 mod output;
 mod perplexity;
 mod plan;
+mod sampling;
 mod stats;
 
 use std::io::IsTerminal;
@@ -75,6 +76,7 @@ fn run(args: Args) -> Result<(), Failure> {
     // clap asks for a model unless a command or --list-devices is there
     let model = args.model.clone().ok_or("name a .pak file")?;
     let prompt = args.prompt()?;
+    let options = args.generate()?;
     let interrupt = Interrupt::install();
     let mut engine = open::open(&model, &args.engine, args.quiet || args.json)?;
     let cancel = interrupt.clone();
@@ -82,8 +84,8 @@ fn run(args: Args) -> Result<(), Failure> {
     engine.tokenizer().map_err(|e| open::sentence(&model, &e))?;
     let stats = args.stats.then(|| Stats::watch(&mut engine));
     let outcome = match prompt {
-        Some(prompt) => answer::run(&mut engine, &model, &prompt, &args, &interrupt),
-        None => chat::run(&mut engine, &model, &args, &interrupt),
+        Some(prompt) => answer::run(&mut engine, &model, &prompt, (&args, &options), &interrupt),
+        None => chat::run(&mut engine, &model, (&args, &options), &interrupt),
     };
     stats.into_iter().for_each(Stats::end);
     open::print_profile(&engine);

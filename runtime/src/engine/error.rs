@@ -155,6 +155,9 @@ pub enum EngineError {
     /// No tokenizer in the archive.
     #[error("the archive has no tokenizer, so it takes token ids only")]
     NoTokenizer,
+    /// A grammar that cannot be used, or an answer that cannot go on with one.
+    #[error("{0}")]
+    Grammar(String),
     /// A setting of the sampler.
     #[error("{0}")]
     Sampling(String),
