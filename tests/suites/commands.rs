@@ -7,6 +7,7 @@ mod library;
 mod limits;
 mod memory;
 mod pack;
+mod prompt_cache;
 mod reload;
 
 use symbiote_runtime::engine::{OpenOptions, SymbioteEngine};

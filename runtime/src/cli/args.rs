@@ -75,6 +75,10 @@ pub struct Args {
     #[arg(long, value_name = "TEXT", group = "form")]
     pub regex: Option<String>,
 
+    /// Keep the conversation's keys and values in this file, and go on from those that are there
+    #[arg(long, value_name = "FILE")]
+    pub prompt_cache: Option<PathBuf>,
+
     /// Print the answer and its figures as JSON
     #[arg(long)]
     pub json: bool,

@@ -6,6 +6,7 @@
 //! | `answer.rs` | one prompt, one answer |
 //! | `chat.rs` | a conversation |
 //! | `perplexity.rs`, `plan.rs`, `bench.rs` | the commands of these names |
+//! | `prompt_cache.rs` | `--prompt-cache` |
 //! | `chart.rs` | lines as a picture |
 //! | `stats.rs` | `--stats` |
 //! | `open.rs` | opening the engine, with a progress bar; devices |
@@ -22,6 +23,7 @@ mod open;
 mod output;
 mod perplexity;
 mod plan;
+mod prompt_cache;
 mod sampling;
 mod stats;
 
@@ -82,6 +84,10 @@ fn run(args: Args) -> Result<(), Failure> {
     let cancel = interrupt.clone();
     engine.cancel_on(Box::new(move || cancel.is_set()));
     engine.tokenizer().map_err(|e| open::sentence(&model, &e))?;
+    let quiet = args.quiet || args.json;
+    if let Some(file) = &args.prompt_cache {
+        prompt_cache::load(&mut engine, file, quiet)?;
+    }
     let stats = args.stats.then(|| Stats::watch(&mut engine));
     let outcome = match prompt {
         Some(prompt) => answer::run(&mut engine, &model, &prompt, (&args, &options), &interrupt),
@@ -89,5 +95,8 @@ fn run(args: Args) -> Result<(), Failure> {
     };
     stats.into_iter().for_each(Stats::end);
     open::print_profile(&engine);
+    if let (Some(file), Ok(())) = (&args.prompt_cache, &outcome) {
+        prompt_cache::save(&engine, file, quiet)?;
+    }
     outcome.and_then(|()| open::check_validation(&engine))
 }

@@ -21,6 +21,7 @@
 //! | `rope.rs` | angles |
 //! | `sampler/`, `token_probs.rs` | the next token; how probable it was |
 //! | `stop_texts.rs`, `grammar/` | texts that end an answer; what it must look like |
+//! | `prompt_cache.rs` | a sequence in a file |
 //! | `options.rs`, `error.rs` | settings; [`EngineError`] |
 
 mod error;
@@ -37,6 +38,7 @@ mod pack_file;
 mod pack_table;
 mod perplexity;
 mod profile;
+mod prompt_cache;
 mod rope;
 mod sampler;
 mod shader_source;
@@ -56,6 +58,7 @@ pub use need::Need;
 pub use options::{DEFAULT_BATCH, DEFAULT_CONTEXT, GenerateOptions, KvType, Link, OpenOptions};
 pub use perplexity::Perplexity;
 pub use profile::{KernelTime, Profile};
+pub use prompt_cache::PromptCacheError;
 pub use rope::Rope;
 pub use sampler::{Dry, Sampler, Sampling, Step};
 pub use symbiote_engine::{LoadProgress, Packs, PassListener, PassReport, SymbioteEngine};
