@@ -2,6 +2,7 @@
 
 use symbiote_format::{Codec, Dtype, NO_LAYER};
 
+use super::PromptCacheError;
 use super::need::Need;
 use crate::gpu::GpuError;
 use crate::memory::ByteSize;
@@ -152,6 +153,12 @@ pub enum EngineError {
     /// No tokenizer in the archive.
     #[error("the archive has no tokenizer, so it takes token ids only")]
     NoTokenizer,
+    /// A grammar that cannot be used, or an answer that cannot go on with one.
+    #[error("{0}")]
+    Grammar(String),
+    /// A sequence in a file.
+    #[error(transparent)]
+    PromptCache(#[from] PromptCacheError),
     /// A setting of the sampler.
     #[error("{0}")]
     Sampling(String),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Sampling;
+use super::{Grammar, Sampling};
 use crate::gpu::GpuOptions;
 
 /// How an engine is opened.
@@ -88,10 +88,24 @@ pub struct GenerateOptions {
     pub parse_special: bool,
     /// Go on after a token that ends an answer.
     pub ignore_stop: bool,
+    /// End before any of these texts.
+    pub stop: Vec<String>,
+    /// Tell how probable each token was, beside so many of the most probable ones; 0 does not.
+    pub n_probs: usize,
+    /// What the answer must look like. It ends where nothing can follow, and no token ends it before it is whole.
+    pub grammar: Option<Grammar>,
 }
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        Self { max_tokens: 512, sampling: Sampling::default(), parse_special: false, ignore_stop: false }
+        Self {
+            max_tokens: 512,
+            sampling: Sampling::default(),
+            parse_special: false,
+            ignore_stop: false,
+            stop: Vec::new(),
+            n_probs: 0,
+            grammar: None,
+        }
     }
 }

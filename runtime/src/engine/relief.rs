@@ -22,7 +22,7 @@ impl SymbioteEngine {
         let memory = self.memory.within(self.memory.left_of([vram.min(most[0]), ram.min(most[1])]));
         let memory = memory.map_err(|small| self.memory.refusal(small, self.context(), [vram, ram], most))?;
         self.gpu.set_vram_cap(vram);
-        self.adopt(memory, [0; 2])
+        self.follow(memory, [0; 2])
     }
 
     /// Asks `meter` what memory there is, instead of the system, from the next pass on.
@@ -60,7 +60,7 @@ impl SymbioteEngine {
         if let Some(moved) = moved(&self.memory, &memory) {
             tracing::info!("another program took {taken}: {moved}");
         }
-        self.adopt(memory, least)
+        self.follow(memory, least)
     }
 
     /// The plan within `limits`, or the least that works; and the bytes of the memories that can do with no less, 0 for others.
@@ -76,7 +76,7 @@ impl SymbioteEngine {
         Ok((memory, [least(vram > limits.vram, planned_vram), least(ram > limits.ram, planned_ram)]))
     }
 
-    fn adopt(&mut self, memory: MemoryPlan, least: [u64; 2]) -> Result<(), EngineError> {
+    fn follow(&mut self, memory: MemoryPlan, least: [u64; 2]) -> Result<(), EngineError> {
         let residence = memory.residence(self.packs.residence().verify);
         let budgets = memory.loose_budgets();
         self.memory = memory;

@@ -136,3 +136,32 @@ impl KvCache {
         (k, k + self.half)
     }
 }
+
+/// A run of bytes of the cache that positions before some number take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvRun {
+    /// The layer.
+    pub layer: usize,
+    /// Where it begins in the layer's buffer.
+    pub offset: u64,
+    /// Its bytes.
+    pub len: u64,
+}
+
+impl KvCache {
+    /// What the first `positions` take: K of each head, then V, layer by layer.
+    pub fn runs(&self, c: &ModelConfig, positions: u32) -> impl Iterator<Item = KvRun> + use<> {
+        let row = u64::from(self.kv_type.row_bytes(c.head_dim));
+        let (half, head, len) = (self.half, u64::from(self.capacity) * row, u64::from(positions) * row);
+        let heads = u64::from(c.kv_head_count);
+        (0..self.layers.len()).flat_map(move |layer| {
+            let starts = (0..2).flat_map(move |part| (0..heads).map(move |h| part * half + h * head));
+            starts.map(move |offset| KvRun { layer, offset, len })
+        })
+    }
+
+    /// Where layer `l` lies.
+    pub fn buffer(&self, l: usize) -> &Buffer {
+        &self.layers[l]
+    }
+}

@@ -20,7 +20,7 @@ use super::stages::Stages;
 use super::state::{ActivationSizes, Activations, KvCache, LOGIT_ROWS, stride};
 use super::weights::Weights;
 use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, KernelTime, Link, OpenOptions, Profile, Rope};
-use crate::gpu::{DeviceInfo, Gpu, ReloadReport, ShaderCache};
+use crate::gpu::{Buffer, DeviceInfo, Gpu, ReloadReport, ShaderCache};
 use crate::memory::{Pressure, resident_bytes};
 use crate::pak::{AsyncPrefetcher, PakFile};
 use crate::residency::{Cancel, Counters, NomadPackManager, ResidencyError, Wires};
@@ -323,6 +323,16 @@ impl SymbioteEngine {
     /// The tokens so far.
     pub fn sequence(&self) -> &[u32] {
         &self.sequence
+    }
+
+    /// The keys and values of the sequence, and a buffer of the host's to copy them through.
+    pub(super) fn cache(&self) -> (&KvCache, &Buffer) {
+        (&self.kv, &self.act.readback)
+    }
+
+    /// Takes `tokens` for the sequence, whose keys and values are in the cache.
+    pub(super) fn adopt(&mut self, tokens: Vec<u32>) {
+        self.sequence = tokens;
     }
 
     /// Takes over changed shader sources, between tokens. A kernel that does not compile stays as it was.

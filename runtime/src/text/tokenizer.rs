@@ -184,7 +184,7 @@ impl Tokenizer {
     }
 
     /// What the token adds to a text: nothing for a control token.
-    pub(super) fn visible_bytes(&self, id: u32) -> &[u8] {
+    pub(crate) fn visible_bytes(&self, id: u32) -> &[u8] {
         self.piece(id).filter(|piece| !piece.hidden).map_or(&[], |piece| &piece.bytes)
     }
 
