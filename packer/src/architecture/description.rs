@@ -1,15 +1,30 @@
 //! What an architecture is to the packer, and the table of those it knows.
 
-use symbiote_format::{ModelConfig, TensorKind};
+use symbiote_format::{Design, ModelConfig, RopeLayout, TensorKind};
 
 use super::ArchitectureError;
-use super::llama::LLAMA;
+use super::config_json::ConfigJson;
+use super::gguf_keys::GgufKeys;
+use super::rope_json::Rope;
+use super::{gemma2, gemma3, gpt2, granite, llama, mistral, olmo2, phi3, qwen2, qwen3, smollm3, starcoder2};
 use crate::source::StoredTensor;
-use crate::source::gguf::Keys;
 use crate::source::safetensors::JsonObject;
 
 /// The architectures that can be packed.
-const ALL: [&Architecture; 1] = [&LLAMA];
+const ALL: [&Architecture; 12] = [
+    &llama::LLAMA,
+    &mistral::MISTRAL,
+    &qwen2::QWEN2,
+    &qwen3::QWEN3,
+    &gemma2::GEMMA2,
+    &gemma3::GEMMA3,
+    &phi3::PHI3,
+    &olmo2::OLMO2,
+    &granite::GRANITE,
+    &smollm3::SMOLLM3,
+    &starcoder2::STARCODER2,
+    &gpt2::GPT2,
+];
 
 type Result<T> = std::result::Result<T, ArchitectureError>;
 
@@ -30,7 +45,7 @@ impl Layout {
     }
 }
 
-/// An architecture, declared.
+/// An architecture, declared. To add one: write its file, and name it in the table above.
 #[derive(Debug)]
 pub(crate) struct Architecture {
     /// Its name in archives, and `general.architecture` in GGUF.
@@ -43,14 +58,38 @@ pub(crate) struct Architecture {
     pub tensors: &'static [TensorRule],
     /// Tensors that some files have and no computation reads.
     pub unused: &'static [&'static str],
-    /// Hyperparameters out of GGUF keys, given the rows of the embedding.
-    pub from_gguf: fn(Keys, u32) -> Result<ModelConfig>,
-    /// Hyperparameters out of `config.json`, given the rows of the embedding.
-    pub from_config_json: fn(&JsonObject, u32) -> Result<ModelConfig>,
+    /// How GGUF says its hyperparameters; `None` where GGUF calls it something else.
+    pub gguf: Option<GgufRules>,
+    /// How `config.json` says them; `None` where its safetensors cannot be packed.
+    pub config_json: Option<JsonRules>,
+}
+
+/// What is particular to an architecture's GGUF keys.
+#[derive(Debug)]
+pub(crate) struct GgufRules {
+    /// Which rows of q and k turn together: interleaved where llama.cpp's converter permutes them.
+    pub rope_layout: RopeLayout,
+    /// The key of the norms' epsilon.
+    pub norm_eps: &'static str,
+    /// What is otherwise than in Llama, given the hyperparameters that all have.
+    pub design: fn(&GgufKeys, &ModelConfig) -> Result<Design>,
+}
+
+/// What is particular to an architecture's `config.json`.
+#[derive(Debug)]
+pub(crate) struct JsonRules {
+    /// What transformers takes where a number or flag (0 or 1) is not there and models rely on it.
+    pub defaults: &'static [(&'static str, f64)],
+    /// The key of the norms' epsilon.
+    pub norm_eps: &'static str,
+    /// Rotary frequencies.
+    pub rope: fn(&ConfigJson, u32) -> Result<Rope>,
+    /// What is otherwise than in Llama, given the hyperparameters that all have.
+    pub design: fn(&ConfigJson, &ModelConfig) -> Result<Design>,
 }
 
 /// One tensor of an architecture, or one of each layer: then its names have a `{}` for the layer's number.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct TensorRule {
     pub kind: TensorKind,
     pub gguf: &'static str,
@@ -65,12 +104,18 @@ pub(crate) struct TensorRule {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Dim {
     Vocabulary,
+    Context,
     Hidden,
     Ffn,
+    /// gate and up rows
+    GateUp,
+    Head,
     /// heads * head size
     Query,
     /// key-value heads * head size
     KeyValue,
+    /// query, key and value rows
+    QueryKeyValue,
     /// rotated dimensions / 2
     RopePairs,
 }
@@ -82,18 +127,24 @@ pub(crate) enum Presence {
     Optional,
     /// Required unless the head is the embedding.
     UnlessTied,
+    /// Required if this flag of `config.json` is set, else not allowed; optional in GGUF, which has no such flags.
+    When(&'static str),
 }
 
 impl Dim {
     pub fn size(self, config: &ModelConfig) -> u64 {
-        u64::from(match self {
-            Self::Vocabulary => config.vocab_size,
-            Self::Hidden => config.hidden_size,
-            Self::Ffn => config.ffn_size,
-            Self::Query => config.query_rows(),
-            Self::KeyValue => config.kv_rows(),
-            Self::RopePairs => config.rope_dims / 2,
-        })
+        match self {
+            Self::Vocabulary => config.vocab_size.into(),
+            Self::Context => config.context_length.into(),
+            Self::Hidden => config.hidden_size.into(),
+            Self::Ffn => config.ffn_size.into(),
+            Self::GateUp => 2 * u64::from(config.ffn_size),
+            Self::Head => config.head_dim.into(),
+            Self::Query => config.query_rows().into(),
+            Self::KeyValue => config.kv_rows().into(),
+            Self::QueryKeyValue => u64::from(config.query_rows()) + 2 * u64::from(config.kv_rows()),
+            Self::RopePairs => (config.rope_dims / 2).into(),
+        }
     }
 }
 
@@ -129,7 +180,8 @@ impl Architecture {
 
 /// The architecture that a GGUF file names.
 pub(crate) fn by_gguf_name(name: &str) -> Result<&'static Architecture> {
-    ALL.into_iter().find(|a| a.name == name).ok_or_else(|| unknown(name, |a| a.name))
+    let known = || ALL.into_iter().filter(|a| a.gguf.is_some());
+    known().find(|a| a.name == name).ok_or_else(|| unknown(name, known().map(|a| a.name)))
 }
 
 /// The architecture that a `config.json` names: by class where it lists classes, and by model type.
@@ -140,17 +192,19 @@ pub(crate) fn by_config_json(config: &JsonObject) -> Result<&'static Architectur
     let class_fits = |a: &Architecture| classes.is_empty() || classes.contains(&a.class);
     let type_fits = |a: &Architecture| model_type.map_or(!classes.is_empty(), |t| t == a.model_type);
     if let Some(found) = ALL.into_iter().find(|a| class_fits(a) && type_fits(a)) {
-        return Ok(found);
+        return match found.config_json {
+            Some(_) => Ok(found),
+            None => Err(ArchitectureError::GgufOnly { class: found.class }),
+        };
     }
     let found = match (classes.first(), model_type) {
         (Some(class), Some(model_type)) => format!("{class} ({model_type})"),
         (Some(class), None) => (*class).into(),
         (None, found) => found.unwrap_or("not named in config.json").into(),
     };
-    Err(unknown(&found, |a| a.class))
+    Err(unknown(&found, ALL.into_iter().filter(|a| a.config_json.is_some()).map(|a| a.class)))
 }
 
-fn unknown(found: &str, name: impl Fn(&Architecture) -> &'static str) -> ArchitectureError {
-    let known: Vec<_> = ALL.into_iter().map(name).collect();
-    ArchitectureError::Unknown { found: found.into(), known: known.join(", ") }
+fn unknown(found: &str, known: impl Iterator<Item = &'static str>) -> ArchitectureError {
+    ArchitectureError::Unknown { found: found.into(), known: known.collect::<Vec<_>>().join(", ") }
 }

@@ -42,10 +42,10 @@ pub(crate) fn assign(
             let name = pattern.replace("{}", &layer.to_string());
             match left.remove(&name) {
                 Some((_, stored)) => {
-                    check_shape(&stored, rule, config)?;
+                    check(&stored, rule, config)?;
                     assigned.push(ModelTensor { stored, kind: rule.kind, layer });
                 }
-                None if rule.presence == Presence::Optional => {}
+                None if matches!(rule.presence, Presence::Optional | Presence::When(_)) => {}
                 None => return Err(ArchitectureError::MissingTensor { name }),
             }
         }
@@ -76,7 +76,7 @@ pub(crate) fn required(
     for rule in architecture.tensors {
         let there = match rule.presence {
             Presence::Required => true,
-            Presence::Optional => false,
+            Presence::Optional | Presence::When(_) => false,
             Presence::UnlessTied => !config.tied_embeddings,
         };
         let Some(pattern) = rule.pattern(layout).filter(|_| there) else { continue };
@@ -91,17 +91,21 @@ pub(crate) fn required(
 }
 
 /// The layers that a name pattern stands for.
-fn layers(pattern: &str, config: &ModelConfig) -> std::ops::RangeInclusive<u32> {
+pub(super) fn layers(pattern: &str, config: &ModelConfig) -> std::ops::RangeInclusive<u32> {
     // config has been checked: there is at least one layer
     if pattern.contains("{}") { 0..=config.layer_count - 1 } else { NO_LAYER..=NO_LAYER }
 }
 
-fn check_shape(stored: &StoredTensor, rule: &TensorRule, config: &ModelConfig) -> Result<()> {
+/// The shape is what the hyperparameters ask for; a vector is stored as plain numbers, which kernels read as they are.
+fn check(stored: &StoredTensor, rule: &TensorRule, config: &ModelConfig) -> Result<()> {
     let expected: Vec<u64> = rule.shape.iter().map(|dim| dim.size(config)).collect();
-    if stored.shape == expected {
-        return Ok(());
+    if stored.shape != expected {
+        return Err(ArchitectureError::Shape { name: stored.name.clone(), found: stored.shape.clone(), expected });
     }
-    Err(ArchitectureError::Shape { name: stored.name.clone(), found: stored.shape.clone(), expected })
+    if expected.len() == 1 && stored.dtype.block_len() != 1 {
+        return Err(ArchitectureError::CodedVector { name: stored.name.clone(), dtype: stored.dtype.name() });
+    }
+    Ok(())
 }
 
 /// True if `name` is `pattern` with a number for its `{}`.
