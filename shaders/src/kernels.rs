@@ -40,14 +40,16 @@ const PACKED: [Kernel; 6] = [
     packed("matrix_p11", "matmul_matrix", "CODEC_P11"),
     packed("matrix_p12", "matmul_matrix", "CODEC_P12"),
 ];
-const PLAIN: [Kernel; 7] = [
+const PLAIN: [Kernel; 9] = [
+    plain("activate"),
+    plain("add"),
     plain("attention"),
     plain("attention_merge"),
+    plain("cap"),
+    plain("heads"),
     plain("matrix_layout"),
-    plain("rmsnorm"),
-    plain("rope"),
+    plain("norm"),
     plain("split"),
-    plain("swiglu"),
 ];
 
 /// Names of the stored types that the typed kernels exist for.

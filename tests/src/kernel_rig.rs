@@ -113,7 +113,8 @@ impl KernelRig {
         bytemuck::cast_slice::<u32, u16>(&self.words(buffer)).iter().map(element).collect()
     }
 
-    fn words(&self, buffer: &Buffer) -> Vec<u32> {
+    /// The 32-bit words of a buffer.
+    pub fn words(&self, buffer: &Buffer) -> Vec<u32> {
         let mut words = vec![0; buffer.len() as usize / 4];
         self.gpu.download(buffer, 0, bytemuck::cast_slice_mut(&mut words)).unwrap();
         words

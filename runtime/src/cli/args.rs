@@ -240,6 +240,7 @@ pub struct EngineArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum KvArg {
+    Q8,
     F16,
     F32,
 }
@@ -268,6 +269,7 @@ impl EngineArgs {
             context: self.ctx,
             batch: self.batch,
             kv_type: match self.kv_type {
+                KvArg::Q8 => KvType::Q8,
                 KvArg::F16 => KvType::F16,
                 KvArg::F32 => KvType::F32,
             },

@@ -24,9 +24,6 @@ pub enum EngineError {
     /// The tokenizer.
     #[error(transparent)]
     Text(#[from] TextError),
-    /// An architecture that has no forward pass here.
-    #[error("the architecture {0} is not supported; this program runs llama")]
-    Architecture(String),
     /// A tensor that the architecture needs.
     #[error("the archive has no {kind} tensor for {}", layer_name(*.layer))]
     MissingTensor {

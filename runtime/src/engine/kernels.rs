@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use symbiote_format::{Dtype, ModelConfig, RopeLayout};
+use symbiote_format::{Activation, Dtype, ModelConfig, Norm, RopeLayout};
 
 use super::weights::Form;
 use super::{EngineError, KvType};
@@ -86,7 +86,7 @@ impl Kernels {
         self.subgroups * self.rows
     }
 
-    /// Invocations a workgroup of rope and swiglu.
+    /// Invocations a workgroup of what goes element by element.
     pub fn local(&self) -> u32 {
         self.local
     }
@@ -169,21 +169,21 @@ impl Kernels {
         self.get("split", vec![local, (local > self.subgroup).into()], Some(self.subgroup))
     }
 
-    /// RMSNorm of rows of `columns` with a weight stored as `dtype`.
-    pub fn rmsnorm(&self, dtype: Dtype, columns: u32) -> Result<Arc<Pipeline>, EngineError> {
+    /// A norm of rows of `columns`, or what is added of it.
+    pub fn norm(&self, norm: Norm, columns: u32, add: bool) -> Result<Arc<Pipeline>, EngineError> {
         // a row is read by one workgroup, which on a GPU is over soonest when it has a column or few an invocation
         let most = self.most.min(1024).min(REDUCED_SUBGROUPS * self.subgroup) / self.subgroup;
         let subgroups = if self.subgroups > 1 { columns.div_ceil(self.subgroup).clamp(1, most) } else { 1 };
         let local = self.subgroup * subgroups;
-        let brain = u32::from(dtype == Dtype::Bf16);
-        let constants = vec![local, (subgroups > 1).into(), dtype.block_bytes(), brain];
-        self.get("rmsnorm", constants, Some(self.subgroup))
+        let constants = vec![local, (subgroups > 1).into(), (norm == Norm::Layer).into(), add.into()];
+        self.get("norm", constants, Some(self.subgroup))
     }
 
-    /// Rotation of q and k, and the store of k and v.
-    pub fn rope(&self, config: &ModelConfig, kv: KvType) -> Result<Arc<Pipeline>, EngineError> {
+    /// Biases, norms and rotation of q and k, and the store of k and v; `staged` where there are biases or norms.
+    pub fn heads(&self, config: &ModelConfig, kv: KvType, staged: bool) -> Result<Arc<Pipeline>, EngineError> {
         let interleaved = config.rope_layout == RopeLayout::Interleaved;
-        self.get("rope", vec![self.local, kv.bytes(), interleaved.into()], None)
+        let constants = vec![self.subgroup, kv.bytes(), config.head_dim, interleaved.into(), staged.into()];
+        self.get("heads", constants, Some(self.subgroup))
     }
 
     /// Attention for `queries` at once, whole or in stretches.
@@ -204,9 +204,24 @@ impl Kernels {
         self.get("attention_merge", vec![self.local], None)
     }
 
-    /// silu(gate) * up.
-    pub fn swiglu(&self) -> Result<Arc<Pipeline>, EngineError> {
-        self.get("swiglu", vec![self.local], None)
+    /// activation(gate) * up, or activation(up).
+    pub fn activate(&self, activation: Activation, gated: bool) -> Result<Arc<Pipeline>, EngineError> {
+        let code = match activation {
+            Activation::Silu => 0,
+            Activation::GeluTanh => 1,
+            Activation::GeluErf => 2,
+        };
+        self.get("activate", vec![self.local, code, gated.into()], None)
+    }
+
+    /// y = scale * (x + bias), or that added to y.
+    pub fn add(&self, add: bool) -> Result<Arc<Pipeline>, EngineError> {
+        self.get("add", vec![self.local, add.into()], None)
+    }
+
+    /// cap tanh(scale x / cap).
+    pub fn cap(&self) -> Result<Arc<Pipeline>, EngineError> {
+        self.get("cap", vec![self.local], None)
     }
 
     /// Takes over changed sources; see [`ShaderCache::reload_changed`].

@@ -49,6 +49,8 @@ pub enum Link {
 /// How keys and values are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KvType {
+    /// A byte an element, and two for the scale of every 32 of them: logits off by some hundredths.
+    Q8,
     /// Two bytes an element: half the memory, and logits off by a few thousandths.
     F16,
     /// Four bytes an element: the cache adds no rounding of its own.
@@ -57,11 +59,20 @@ pub enum KvType {
 }
 
 impl KvType {
-    /// Bytes an element.
+    /// Bytes an element, scales apart.
     pub fn bytes(self) -> u32 {
         match self {
+            Self::Q8 => 1,
             Self::F16 => 2,
             Self::F32 => 4,
+        }
+    }
+
+    /// Bytes of a head's key, or of its value (`KV_ROW` in `kv.glsl`).
+    pub fn row_bytes(self, head_dim: u32) -> u32 {
+        match self {
+            Self::Q8 => (head_dim + 2 * head_dim.div_ceil(32)).next_multiple_of(4),
+            Self::F16 | Self::F32 => head_dim * self.bytes(),
         }
     }
 }

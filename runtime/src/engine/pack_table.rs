@@ -5,7 +5,7 @@ use std::ops::Range;
 use symbiote_shaders::PartArgs;
 
 use super::EngineError;
-use super::weights::{Operation, Product, Weights};
+use super::weights::{Product, Weights};
 use crate::gpu::{Buffer, Gpu, Memory, Recorder, UPDATE_BYTES};
 use crate::residency::Lease;
 
@@ -91,12 +91,10 @@ impl PartTables {
 }
 
 fn each_product(weights: &mut Weights, f: &mut dyn FnMut(&mut Product)) {
-    let mut operation = |o: &mut Operation| o.products.iter_mut().for_each(&mut *f);
-    operation(&mut weights.embedding);
-    for layer in &mut weights.layers {
-        for o in [&mut layer.qkv, &mut layer.output, &mut layer.gate_up, &mut layer.down] {
-            operation(o);
-        }
+    let layers = weights.layers.iter_mut();
+    let layers = layers.flat_map(|l| [&mut l.qkv, &mut l.output.product, &mut l.up, &mut l.down.product]);
+    let lookups = [&mut weights.embedding].into_iter().chain(&mut weights.positions);
+    for operation in lookups.chain(layers).chain([&mut weights.head]) {
+        operation.products.iter_mut().for_each(&mut *f);
     }
-    operation(&mut weights.head);
 }

@@ -65,7 +65,8 @@ pub struct SymbioteEngine {
     _part_tables: PartTables,
     act: Activations,
     kv: KvCache,
-    rope: Rope,
+    /// The main turns, and local ones where the model has them.
+    ropes: Vec<Rope>,
     batch: u32,
     link: Link,
     profile: Option<RefCell<Profile>>,
@@ -93,7 +94,7 @@ impl SymbioteEngine {
 
     /// As [`open`](Self::open), on a machine whose wires are known.
     pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions, wires: Wires) -> Result<Self, EngineError> {
-        let Prepared { pak, config, tokenizer, gpu, kernels, mut weights, rope, sizes, context, batch, memory } =
+        let Prepared { pak, config, tokenizer, gpu, kernels, mut weights, ropes, sizes, context, batch, memory } =
             Prepared::new(path.as_ref(), options, wires)?;
         let archived = pak.archive().index().tokenizer.as_ref();
         let chat_template = archived.map_or_else(String::new, |t| t.chat_template.as_str().to_owned());
@@ -124,7 +125,7 @@ impl SymbioteEngine {
             _part_tables: part_tables,
             act,
             kv,
-            rope,
+            ropes,
             batch,
             link: options.link,
             profile,
@@ -191,10 +192,7 @@ impl SymbioteEngine {
     ) -> Result<(), EngineError> {
         let (start, before) = (Instant::now(), self.packs.counters());
         let position = to_u32(self.sequence.len());
-        let mut turns = Vec::new();
-        (position..).zip(tokens).for_each(|(p, _)| self.rope.turns(p, &mut turns));
-        self.act.tokens.write(0, bytemuck::cast_slice(tokens))?;
-        self.act.turns.write(0, bytemuck::cast_slice(&turns))?;
+        self.write_inputs(tokens, position)?;
 
         let [layers, head] = &self.order;
         let heads = std::iter::repeat_n(head, wanted.len().div_ceil(LOGIT_ROWS as usize)).flatten();
@@ -222,6 +220,20 @@ impl SymbioteEngine {
         Ok(())
     }
 
+    /// What the kernels read of the tokens: their ids, positions and turns.
+    fn write_inputs(&mut self, tokens: &[u32], position: u32) -> Result<(), EngineError> {
+        let positions: Vec<u32> = (position..).zip(tokens).map(|(position, _)| position).collect();
+        self.act.tokens.write(0, bytemuck::cast_slice(tokens))?;
+        self.act.tokens.write(u64::from(self.batch) * 4, bytemuck::cast_slice(&positions))?;
+        let set_bytes = u64::from(self.batch) * u64::from(self.config.rope_dims) * 4;
+        for (set, rope) in (0u64..).zip(&self.ropes) {
+            let mut turns = Vec::new();
+            positions.iter().for_each(|position| rope.turns(*position, &mut turns));
+            self.act.turns.write(set * set_bytes, bytemuck::cast_slice(&turns))?;
+        }
+        Ok(())
+    }
+
     fn run(
         &mut self,
         tokens: &[u32],
@@ -238,6 +250,7 @@ impl SymbioteEngine {
             position,
             tokens: to_u32(tokens.len()),
             ids: tokens,
+            batch: self.batch,
         };
         let [table, lookups] = &mut self.tables;
         let profile = self.profile.as_ref();
@@ -367,7 +380,7 @@ struct Prepared {
     gpu: Gpu,
     kernels: Kernels,
     weights: Weights,
-    rope: Rope,
+    ropes: Vec<Rope>,
     sizes: ActivationSizes,
     context: u32,
     batch: u32,
@@ -378,7 +391,7 @@ impl Prepared {
     fn new(path: &Path, options: &OpenOptions, wires: Wires) -> Result<Self, EngineError> {
         let pak = Arc::new(PakFile::open(path)?);
         let config = pak.config().clone();
-        check(pak.archive().index().architecture.as_str(), &config)?;
+        check(&config)?;
         let context = options.context.unwrap_or(config.context_length.min(DEFAULT_CONTEXT));
         if context == 0 || context > config.context_length {
             return Err(EngineError::Context { asked: context, least: 1, most: config.context_length });
@@ -392,7 +405,8 @@ impl Prepared {
         let matrices = matrix_layout::as_expected(&gpu, &cache)?;
         let kernels = Kernels::new(cache, gpu.info(), matrices);
         let mut weights = Weights::new(pak.archive(), kernels.tile_rows())?;
-        let rope = Rope::new(&config, context, &weights.rope_factors);
+        let main = Rope::new(&config, context, &weights.rope_factors);
+        let ropes = [main].into_iter().chain(Rope::local(&config, context)).collect();
         let splits = kernels.attention_splits();
         let sizes = Activations::sizes(&config, batch, splits, matrices && weights.packed());
         let layers = (0..config.layer_count).map(|_| KvCache::layer_bytes(&config, context, options.kv_type));
@@ -400,15 +414,12 @@ impl Prepared {
         let traffic = weights.traffic(pak.archive().index());
         let held = options.ram_held.unwrap_or_else(|| resident_bytes().saturating_sub(open_device));
         let memory = MemoryPlan::new(&gpu, traffic, need, context, (held, pak.archive().file_len()), options, wires)?;
-        Ok(Self { pak, config, tokenizer, gpu, kernels, weights, rope, sizes, context, batch, memory })
+        Ok(Self { pak, config, tokenizer, gpu, kernels, weights, ropes, sizes, context, batch, memory })
     }
 }
 
 /// What the kernels ask of a model.
-fn check(architecture: &str, c: &ModelConfig) -> Result<(), EngineError> {
-    if architecture != "llama" {
-        return Err(EngineError::Architecture(architecture.into()));
-    }
+fn check(c: &ModelConfig) -> Result<(), EngineError> {
     match c.head_dim % 4 {
         0 => Ok(()),
         _ => Err(EngineError::Size { what: "the head size", found: c.head_dim, multiple: 4 }),
