@@ -83,6 +83,11 @@ fn alike(a: &Json, b: &Json) -> bool {
     }
 }
 
+#[track_caller]
+fn is(found: &Json, expected: Json) {
+    assert!(alike(found, &expected), "{found} is not {expected}");
+}
+
 #[test]
 fn designs_of_both_sources() {
     let root = |x: f64| x.sqrt();
@@ -188,11 +193,11 @@ fn defaults_that_models_rely_on() {
         of_folder(&model)["config"].clone()
     };
     let gone = "absent";
-    assert_eq!(of("mistral", json!({"sliding_window": gone}))["attention.windows"], json!([4096, 4096]));
+    is(&of("mistral", json!({"sliding_window": gone}))["attention.windows"], json!([4096, 4096]));
     assert_eq!(of("mistral", json!({"sliding_window": null}))["attention.windows"], Json::Null);
     let c = of("gemma2", json!({"attn_logit_softcapping": gone, "final_logit_softcapping": gone, "layer_types": gone}));
     assert_eq!((&c["attention.softcap"], &c["logit_softcap"]), (&json!(50), &json!(30)));
-    assert_eq!(c["attention.windows"], json!([10, 0, 10]));
+    is(&c["attention.windows"], json!([10, 0, 10]));
     let c = of("gemma2", json!({"attn_logit_softcapping": null, "query_pre_attn_scalar": gone}));
     assert_eq!((&c["attention.softcap"], &c["attention.scale"]), (&Json::Null, &json!(0.0625)));
     assert_eq!(of("gemma2", json!({"tie_word_embeddings": gone}))["tied_embeddings"], 1);
@@ -206,18 +211,19 @@ fn defaults_that_models_rely_on() {
         (&c["rope.base"], &c["rope.local_base"], &c["rope.scaling.factor"]),
         (&json!(5000), &json!(50), &json!(8))
     );
-    assert_eq!(c["rope.turns"], json!([2, 2, 1, 2, 2, 1, 2]));
+    is(&c["rope.turns"], json!([2, 2, 1, 2, 2, 1, 2]));
     let c = of("gemma3", json!({"layer_types": gone, "rope_parameters": gone}));
     assert_eq!((&c["rope.base"], &c["rope.local_base"]), (&json!(1_000_000), &json!(10_000)));
-    assert_eq!(c["attention.windows"], json!([9, 9, 9, 9, 9, 0, 9]));
+    is(&c["attention.windows"], json!([9, 9, 9, 9, 9, 0, 9]));
     let c = of("smollm3", json!({"no_rope_layers": gone, "layer_types": gone, "rope_parameters": gone}));
-    assert_eq!((&c["rope.turns"], &c["rope.base"]), (&json!([1, 1, 1, 0, 1]), &json!(2_000_000)));
+    is(&c["rope.turns"], json!([1, 1, 1, 0, 1]));
+    assert_eq!(c["rope.base"], 2_000_000);
     let c = of("smollm3", json!({"no_rope_layers": gone, "no_rope_layer_interval": 2}));
-    assert_eq!(c["rope.turns"], json!([1, 0, 1, 0, 1]));
+    is(&c["rope.turns"], json!([1, 0, 1, 0, 1]));
     assert_eq!(of("granite", json!({"attention_multiplier": gone}))["attention.scale"], 1);
     assert_eq!(of("granite", json!({"logits_scaling": gone}))["logit_scale"], Json::Null);
     let c = of("qwen2-window", json!({"layer_types": gone, "max_window_layers": 2}));
-    assert_eq!(c["attention.windows"], json!([0, 0, 16]));
+    is(&c["attention.windows"], json!([0, 0, 16]));
     let c = of("qwen2-window", json!({"layer_types": gone, "use_sliding_window": gone}));
     assert_eq!(c["attention.windows"], Json::Null);
     assert_eq!(of("llama-biases", json!({"hidden_act": "gelu"}))["activation"], "gelu_erf");
@@ -232,20 +238,20 @@ fn gguf_keys_that_models_rely_on() {
         of_gguf(&model)["config"].clone()
     };
     let gone = |name: &str, key: &str| of(name, &|m| m.remove(key));
-    assert_eq!(gone("gemma2", "gemma2.attention.sliding_window")["attention.windows"], json!([4096, 0, 4096]));
+    is(&gone("gemma2", "gemma2.attention.sliding_window")["attention.windows"], json!([4096, 0, 4096]));
     assert_eq!(gone("gemma2", "gemma2.attn_logit_softcapping")["attention.softcap"], 50);
     assert_eq!(gone("gemma2", "gemma2.final_logit_softcapping")["logit_softcap"], 30);
     assert_eq!(gone("gemma3", "gemma3.rope.freq_base_swa")["rope.local_base"], 10_000);
     assert_eq!(gone("gemma3", "gemma3.attention.sliding_window")["rope.turns"], Json::Null);
     let pattern = |value: Value| of("gemma3", &|m| m.set("gemma3.attention.sliding_window_pattern", value.clone()));
-    assert_eq!(pattern(Value::U32(2))["attention.windows"], json!([9, 0, 9, 0, 9, 0, 9]));
+    is(&pattern(Value::U32(2))["attention.windows"], json!([9, 0, 9, 0, 9, 0, 9]));
     let list = [&7u32.to_le_bytes()[..], &7u64.to_le_bytes(), &[0, 1, 1, 0, 0, 0, 1]].concat();
-    assert_eq!(pattern(Value::Raw(9, list))["attention.windows"], json!([0, 9, 9, 0, 0, 0, 9]));
+    is(&pattern(Value::Raw(9, list))["attention.windows"], json!([0, 9, 9, 0, 0, 0, 9]));
     let softcap = of("gemma3", &|m| m.set("gemma3.final_logit_softcapping", Value::F32(20.0)));
     assert_eq!(softcap["logit_softcap"], 20);
     assert_eq!(gone("granite", "granite.attention.scale")["attention.scale"], Json::Null);
     let still = of("granite", &|m| m.set("granite.rope.scaling.finetuned", Value::Bool(0)));
-    assert_eq!(still["rope.turns"], json!([0, 0]));
+    is(&still["rope.turns"], json!([0, 0]));
 }
 
 /// One key of `config.json` wrong: the sentence must name it.
@@ -443,6 +449,42 @@ fn every_tensor_comes_back_bit_for_bit() {
         }
     }
     assert!(models >= 30, "{models}");
+}
+
+/// As published: the text in `text_config` and under `language_model.`, with next to nothing said of it.
+#[test]
+fn gemma3_with_vision_is_packed_for_its_text() {
+    let mut model = folder("gemma3");
+    let alone = of_folder(&model);
+    for t in &mut model.tensors {
+        t.name = format!("language_model.{}", t.name);
+    }
+    let vision = support::hugging_face::Tensor { name: "vision_tower.x.weight".into(), ..model.tensors[0].clone() };
+    model.tensors.push(vision);
+    let text = model.config.take();
+    model.config = json!({
+        "architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3", "text_config": text,
+        "vision_config": {"hidden_size": 8}, "eos_token_id": [1, 2],
+    });
+    let found = of_folder(&model);
+    assert_eq!(found["config"], alone["config"]);
+    let tensors = found["tensors"].as_array().unwrap();
+    assert_eq!(tensors.last().unwrap()["kind"], "unused");
+    assert_eq!(tensors.len(), alone["tensors"].as_array().unwrap().len() + 1);
+
+    let refused = |expected: &str, change: &dyn Fn(&mut Folder)| {
+        let bench = Bench::new();
+        let mut model = model.clone();
+        change(&mut model);
+        model.write(&bench.path("m"), 1);
+        let error = bench.refused(&["convert", "m"]);
+        assert!(error.contains(expected), "expected {expected:?} in {error:?}");
+    };
+    refused("text_config is missing", &|m| drop(m.config["text_config"].take()));
+    refused("quantization_config = an object", &|m| m.config["quantization_config"] = json!({"bits": 4}));
+    refused("audio_tower.weight does not belong", &|m| {
+        m.tensors.last_mut().unwrap().name = "audio_tower.weight".into();
+    });
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use symbiote_format::{Activation, Design, ModelConfig, RopeLayout};
 
 use super::ArchitectureError;
-use super::description::{Architecture, JsonRules, Presence};
+use super::description::{Architecture, JsonRules, Layout, Presence};
 use super::layers::LayerFlags;
 use super::tensors::layers;
 use crate::source::StoredTensor;
@@ -17,11 +17,12 @@ type Result<T> = std::result::Result<T, ArchitectureError>;
 
 /// Keys that would change the computation, with the values that do not (beside `null`). They hold where the architecture
 /// does not read the key.
-const NEUTRAL: [(&str, &[&str]); 29] = [
+const NEUTRAL: [(&str, &[&str]); 31] = [
     ("attention_bias", &["false"]),
     ("mlp_bias", &["false"]),
     ("qkv_bias", &["false"]),
     ("use_bias", &["false"]),
+    ("lm_head_bias", &["false"]),
     ("quantization_config", &[]),
     ("compression_config", &[]),
     ("sliding_window", &[]),
@@ -32,6 +33,7 @@ const NEUTRAL: [(&str, &[&str]); 29] = [
     ("partial_rotary_factor", &["1", "1.0"]),
     ("rope_local_base_freq", &[]),
     ("rope_interleaved", &["false"]),
+    ("use_mrope", &["false"]),
     ("num_experts", &["0"]),
     ("num_local_experts", &["0"]),
     ("attention_multiplier", &["1", "1.0"]),
@@ -61,22 +63,30 @@ const ACTIVATIONS: [(&str, Activation); 6] = [
     ("gelu", Activation::GeluErf),
 ];
 
-/// The hyperparameters of a model of `architecture` with these tensors. `vocab_size` is the embedding's.
+/// The hyperparameters of a model of `architecture`, whose `rules` these are, with these tensors. `vocab_size` is the
+/// embedding's.
 pub(crate) fn from_config_json(
     architecture: &Architecture,
+    rules: &JsonRules,
     json: &JsonObject,
     tensors: &[StoredTensor],
     vocab_size: u32,
 ) -> Result<ModelConfig> {
-    let rules = architecture.config_json.as_ref().ok_or(ArchitectureError::GgufOnly { class: architecture.class })?;
+    let inner;
+    let json = match architecture.inside {
+        None => json,
+        Some(inside) => {
+            NEUTRAL.iter().try_for_each(|(key, neutral)| must_be(json, key, neutral))?;
+            inner = json.object(inside.config)?.ok_or_else(|| missing(inside.config))?;
+            &inner
+        }
+    };
     let json = ConfigJson { json, rules, read: RefCell::default() };
     let config = json.config(vocab_size)?;
     json.check_flags(architecture, &config, tensors)?;
-    for (key, neutral) in NEUTRAL {
-        if !json.read.borrow().contains(key) {
-            must_be(json.json, key, neutral)?;
-        }
-    }
+    let read = json.read.borrow();
+    let unread = NEUTRAL.iter().filter(|(key, _)| !read.contains(key));
+    unread.into_iter().try_for_each(|(key, neutral)| must_be(json.json, key, neutral))?;
     Ok(config)
 }
 
@@ -240,9 +250,10 @@ impl ConfigJson<'_> {
     fn check_flags(&self, architecture: &Architecture, config: &ModelConfig, tensors: &[StoredTensor]) -> Result<()> {
         let names: HashSet<&str> = tensors.iter().map(|t| t.name.as_str()).collect();
         for rule in architecture.tensors {
-            let (Presence::When(key), Some(pattern)) = (rule.presence, rule.hugging_face) else { continue };
+            let pattern = architecture.pattern(rule, Layout::HuggingFace);
+            let (Presence::When(key), Some(pattern)) = (rule.presence, pattern) else { continue };
             let set = self.flag(key)?;
-            for layer in layers(pattern, config) {
+            for layer in layers(&pattern, config) {
                 let name = pattern.replace("{}", &layer.to_string());
                 match (set, names.contains(name.as_str())) {
                     (true, false) => return Err(ArchitectureError::MissingTensor { name }),

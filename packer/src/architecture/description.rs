@@ -11,13 +11,14 @@ use crate::source::StoredTensor;
 use crate::source::safetensors::JsonObject;
 
 /// The architectures that can be packed.
-const ALL: [&Architecture; 12] = [
+const ALL: [&Architecture; 13] = [
     &llama::LLAMA,
     &mistral::MISTRAL,
     &qwen2::QWEN2,
     &qwen3::QWEN3,
     &gemma2::GEMMA2,
     &gemma3::GEMMA3,
+    &gemma3::GEMMA3_WITH_VISION,
     &phi3::PHI3,
     &olmo2::OLMO2,
     &granite::GRANITE,
@@ -54,14 +55,25 @@ pub(crate) struct Architecture {
     pub model_type: &'static str,
     /// One of `architectures` in `config.json`.
     pub class: &'static str,
+    /// Where it is in a larger model that Hugging Face stores whole.
+    pub inside: Option<Inside>,
     /// Its tensors.
     pub tensors: &'static [TensorRule],
-    /// Tensors that some files have and no computation reads.
+    /// Tensors that some files have and no computation reads: `{}` is a number, `*` at the end is anything.
     pub unused: &'static [&'static str],
     /// How GGUF says its hyperparameters; `None` where GGUF calls it something else.
     pub gguf: Option<GgufRules>,
     /// How `config.json` says them; `None` where its safetensors cannot be packed.
     pub config_json: Option<JsonRules>,
+}
+
+/// The text model in a larger one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inside {
+    /// The object in `config.json` that has its hyperparameters.
+    pub config: &'static str,
+    /// What its tensors' names start with.
+    pub prefix: &'static str,
 }
 
 /// What is particular to an architecture's GGUF keys.
@@ -148,29 +160,29 @@ impl Dim {
     }
 }
 
-impl TensorRule {
-    /// The name in a source of this layout, `{}` in it for the layer.
-    pub fn pattern(&self, layout: Layout) -> Option<&'static str> {
+impl Architecture {
+    /// The name that a rule gives in a source of this layout, `{}` in it for the layer; `None` if that stores no such tensor.
+    pub fn pattern(&self, rule: &TensorRule, layout: Layout) -> Option<String> {
         match layout {
-            Layout::Gguf => Some(self.gguf),
-            Layout::HuggingFace => self.hugging_face,
+            Layout::Gguf => Some(rule.gguf.into()),
+            Layout::HuggingFace => {
+                rule.hugging_face.map(|name| format!("{}{name}", self.inside.map_or("", |inside| inside.prefix)))
+            }
         }
     }
-}
 
-impl Architecture {
     /// The name of a tensor that is in no layer; empty if a source of this layout has none.
-    pub fn tensor_name(&self, layout: Layout, kind: TensorKind) -> &'static str {
+    pub fn tensor_name(&self, layout: Layout, kind: TensorKind) -> String {
         let rule = self.tensors.iter().find(|rule| rule.kind == kind);
-        rule.and_then(|rule| rule.pattern(layout)).unwrap_or_default()
+        rule.and_then(|rule| self.pattern(rule, layout)).unwrap_or_default()
     }
 
     /// Rows of the token embedding, which is what counts as the vocabulary's size.
     pub fn vocabulary(&self, layout: Layout, tensors: &[StoredTensor]) -> Result<u32> {
         let name = self.tensor_name(layout, TensorKind::TokenEmbedding);
         let found = tensors.iter().find(|t| t.name == name);
-        let found = found.ok_or_else(|| ArchitectureError::MissingTensor { name: name.into() })?;
-        let refuse = || ArchitectureError::Embedding { name: name.into(), found: found.shape.clone() };
+        let found = found.ok_or_else(|| ArchitectureError::MissingTensor { name: name.clone() })?;
+        let refuse = || ArchitectureError::Embedding { name: name.clone(), found: found.shape.clone() };
         match found.shape[..] {
             [rows, _] => u32::try_from(rows).map_err(|_| refuse()),
             _ => Err(refuse()),
@@ -178,24 +190,23 @@ impl Architecture {
     }
 }
 
-/// The architecture that a GGUF file names.
-pub(crate) fn by_gguf_name(name: &str) -> Result<&'static Architecture> {
-    let known = || ALL.into_iter().filter(|a| a.gguf.is_some());
-    known().find(|a| a.name == name).ok_or_else(|| unknown(name, known().map(|a| a.name)))
+/// The architecture that a GGUF file names, and how GGUF says its hyperparameters.
+pub(crate) fn by_gguf_name(name: &str) -> Result<(&'static Architecture, &'static GgufRules)> {
+    let known = || ALL.into_iter().filter_map(|a| Some((a, a.gguf.as_ref()?)));
+    known().find(|(a, _)| a.name == name).ok_or_else(|| unknown(name, known().map(|(a, _)| a.name)))
 }
 
-/// The architecture that a `config.json` names: by class where it lists classes, and by model type.
-pub(crate) fn by_config_json(config: &JsonObject) -> Result<&'static Architecture> {
+/// The architecture that a `config.json` names, by class where it lists classes and by model type, and how it says its
+/// hyperparameters.
+pub(crate) fn by_config_json(config: &JsonObject) -> Result<(&'static Architecture, &'static JsonRules)> {
     let classes = config.get("architectures").and_then(|v| v.as_array()).map(Vec::as_slice).unwrap_or_default();
     let classes: Vec<&str> = classes.iter().filter_map(|v| v.as_str()).collect();
     let model_type = config.text("model_type")?;
     let class_fits = |a: &Architecture| classes.is_empty() || classes.contains(&a.class);
     let type_fits = |a: &Architecture| model_type.map_or(!classes.is_empty(), |t| t == a.model_type);
     if let Some(found) = ALL.into_iter().find(|a| class_fits(a) && type_fits(a)) {
-        return match found.config_json {
-            Some(_) => Ok(found),
-            None => Err(ArchitectureError::GgufOnly { class: found.class }),
-        };
+        let rules = found.config_json.as_ref().ok_or(ArchitectureError::GgufOnly { class: found.class })?;
+        return Ok((found, rules));
     }
     let found = match (classes.first(), model_type) {
         (Some(class), Some(model_type)) => format!("{class} ({model_type})"),

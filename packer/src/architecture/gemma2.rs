@@ -18,6 +18,7 @@ pub(super) const GEMMA2: Architecture = Architecture {
     name: "gemma2",
     model_type: "gemma2",
     class: "Gemma2ForCausalLM",
+    inside: None,
     tensors: &[
         TOKEN_EMBEDDING,
         ATTENTION_NORM,

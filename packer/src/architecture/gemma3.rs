@@ -5,7 +5,7 @@ use symbiote_format::{Design, ModelConfig, RopeLayout, Turn};
 
 use super::ArchitectureError;
 use super::config_json::ConfigJson;
-use super::description::{Architecture, GgufRules, JsonRules};
+use super::description::{Architecture, GgufRules, Inside, JsonRules};
 use super::gemma2::{PRE_FFN_NORM, gguf_design, json_design};
 use super::gguf_keys::GgufKeys;
 use super::rope_json;
@@ -20,6 +20,7 @@ pub(super) const GEMMA3: Architecture = Architecture {
     name: "gemma3",
     model_type: "gemma3_text",
     class: "Gemma3ForCausalLM",
+    inside: None,
     tensors: &[
         TOKEN_EMBEDDING,
         ATTENTION_NORM,
@@ -61,6 +62,16 @@ pub(super) const GEMMA3: Architecture = Architecture {
         rope: rope_json::by_layer_type,
         design: from_config_json,
     }),
+};
+
+/// The same as published with a vision tower, of which this program keeps the weights and computes nothing.
+pub(super) const GEMMA3_WITH_VISION: Architecture = Architecture {
+    model_type: "gemma3",
+    class: "Gemma3ForConditionalGeneration",
+    inside: Some(Inside { config: "text_config", prefix: "language_model." }),
+    unused: &["vision_tower.*", "multi_modal_projector.*"],
+    gguf: None,
+    ..GEMMA3
 };
 
 /// The model of 27 billion parameters, which llama.cpp tells by its layers.

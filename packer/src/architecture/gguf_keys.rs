@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use symbiote_format::{Design, ModelConfig};
 
 use super::ArchitectureError;
-use super::description::{Architecture, GgufRules};
+use super::description::GgufRules;
 use super::layers::{LayerFlags, all};
 use super::rope_gguf::{self, StoredFactors};
 use crate::source::gguf::Keys;
@@ -28,24 +28,19 @@ const NEUTRAL: [(&str, &str); 7] = [
     ("logit_scale", "1"),
 ];
 
-/// The hyperparameters of a model of `architecture`. `vocab_size` is the embedding's; `factors` are the divisors of rotary
-/// frequencies that are stored as tensors.
+/// The hyperparameters of a model of the architecture `name`, whose `rules` these are. `vocab_size` is the embedding's;
+/// `factors` are the divisors of rotary frequencies that are stored as tensors.
 pub(crate) fn from_gguf(
-    architecture: &Architecture,
+    name: &'static str,
+    rules: &GgufRules,
     keys: Keys,
     vocab_size: u32,
     factors: StoredFactors,
 ) -> Result<ModelConfig> {
-    // the table of architectures gives none without rules
-    let rules = architecture.gguf.as_ref().ok_or_else(|| unknown(architecture.name))?;
-    let keys = GgufKeys { keys, prefix: architecture.name, read: RefCell::default() };
+    let keys = GgufKeys { keys, prefix: name, read: RefCell::default() };
     let config = keys.config(rules, vocab_size, factors)?;
     keys.check_all_known()?;
     Ok(config)
-}
-
-fn unknown(name: &str) -> ArchitectureError {
-    ArchitectureError::Unknown { found: name.into(), known: "others".into() }
 }
 
 /// The keys below one architecture's name. It remembers what was read.

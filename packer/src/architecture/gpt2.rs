@@ -14,6 +14,7 @@ pub(super) const GPT2: Architecture = Architecture {
     name: "gpt2",
     model_type: "gpt2",
     class: "GPT2LMHeadModel",
+    inside: None,
     tensors: &[
         TOKEN_EMBEDDING,
         POSITION_EMBEDDING,

@@ -16,6 +16,7 @@ pub(super) const GRANITE: Architecture = Architecture {
     name: "granite",
     model_type: "granite",
     class: "GraniteForCausalLM",
+    inside: None,
     tensors: LLAMA.tensors,
     unused: LLAMA.unused,
     gguf: Some(GgufRules {

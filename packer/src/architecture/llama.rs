@@ -15,6 +15,7 @@ pub(super) const LLAMA: Architecture = Architecture {
     name: "llama",
     model_type: "llama",
     class: "LlamaForCausalLM",
+    inside: None,
     tensors: &[
         ROPE_FACTORS,
         TOKEN_EMBEDDING,

@@ -13,6 +13,7 @@ pub(super) const MISTRAL: Architecture = Architecture {
     name: "mistral",
     model_type: "mistral",
     class: "MistralForCausalLM",
+    inside: None,
     tensors: &[
         TOKEN_EMBEDDING,
         ATTENTION_NORM,

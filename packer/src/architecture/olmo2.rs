@@ -13,6 +13,7 @@ pub(super) const OLMO2: Architecture = Architecture {
     name: "olmo2",
     model_type: "olmo2",
     class: "Olmo2ForCausalLM",
+    inside: None,
     tensors: &[
         TOKEN_EMBEDDING,
         QUERY,

@@ -13,6 +13,7 @@ pub(super) const PHI3: Architecture = Architecture {
     name: "phi3",
     model_type: "phi3",
     class: "Phi3ForCausalLM",
+    inside: None,
     tensors: &[
         TOKEN_EMBEDDING,
         ATTENTION_NORM,

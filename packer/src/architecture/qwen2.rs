@@ -15,6 +15,7 @@ pub(super) const QWEN2: Architecture = Architecture {
     name: "qwen2",
     model_type: "qwen2",
     class: "Qwen2ForCausalLM",
+    inside: None,
     tensors: &[
         TOKEN_EMBEDDING,
         ATTENTION_NORM,

@@ -13,6 +13,7 @@ pub(super) const QWEN3: Architecture = Architecture {
     name: "qwen3",
     model_type: "qwen3",
     class: "Qwen3ForCausalLM",
+    inside: None,
     tensors: &[
         TOKEN_EMBEDDING,
         ATTENTION_NORM,

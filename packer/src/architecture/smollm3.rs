@@ -20,6 +20,7 @@ pub(super) const SMOLLM3: Architecture = Architecture {
     name: "smollm3",
     model_type: "smollm3",
     class: "SmolLM3ForCausalLM",
+    inside: None,
     tensors: &[
         TOKEN_EMBEDDING,
         ATTENTION_NORM,

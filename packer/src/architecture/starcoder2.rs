@@ -14,6 +14,7 @@ pub(super) const STARCODER2: Architecture = Architecture {
     name: "starcoder2",
     model_type: "starcoder2",
     class: "Starcoder2ForCausalLM",
+    inside: None,
     tensors: &[
         TOKEN_EMBEDDING,
         ATTENTION_NORM,

@@ -34,11 +34,11 @@ pub(crate) fn assign(
         stored.into_iter().enumerate().map(|(i, t)| (t.name.clone(), (i, t))).collect();
 
     for rule in architecture.tensors {
-        let Some(pattern) = rule.pattern(layout) else { continue };
+        let Some(pattern) = architecture.pattern(rule, layout) else { continue };
         if config.tied_embeddings && rule.presence == Presence::UnlessTied {
             continue;
         }
-        for layer in layers(pattern, config) {
+        for layer in layers(&pattern, config) {
             let name = pattern.replace("{}", &layer.to_string());
             match left.remove(&name) {
                 Some((_, stored)) => {
@@ -79,9 +79,9 @@ pub(crate) fn required(
             Presence::Optional | Presence::When(_) => false,
             Presence::UnlessTied => !config.tied_embeddings,
         };
-        let Some(pattern) = rule.pattern(layout).filter(|_| there) else { continue };
+        let Some(pattern) = architecture.pattern(rule, layout).filter(|_| there) else { continue };
         let shape: Vec<u64> = rule.shape.iter().map(|dim| dim.size(config)).collect();
-        for layer in layers(pattern, config) {
+        for layer in layers(&pattern, config) {
             let name = pattern.replace("{}", &layer.to_string());
             let stored = StoredTensor { name, dtype, shape: shape.clone(), file: 0, offset: 0, len: 0 };
             tensors.push(ModelTensor { stored, kind: rule.kind, layer });
@@ -108,8 +108,11 @@ fn check(stored: &StoredTensor, rule: &TensorRule, config: &ModelConfig) -> Resu
     Ok(())
 }
 
-/// True if `name` is `pattern` with a number for its `{}`.
+/// True if `name` is `pattern` with a number for its `{}`, or anything for the `*` at its end.
 fn fits(pattern: &str, name: &str) -> bool {
+    if let Some(front) = pattern.strip_suffix('*') {
+        return name.starts_with(front);
+    }
     let Some((front, back)) = pattern.split_once("{}") else { return pattern == name };
     let number = name.strip_prefix(front).and_then(|rest| rest.strip_suffix(back));
     number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))

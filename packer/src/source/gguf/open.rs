@@ -103,10 +103,10 @@ fn checkpoint(parts: Vec<Part>, path: &Path) -> Result<Checkpoint, Error> {
     let Some((_, head)) = parts.first() else { return Err(GgufError::NotGguf).at(path) };
     let keys = Keys(&head.pairs);
     let architecture = required_text(keys, "general.architecture").at(path)?;
-    let architecture = architecture::by_gguf_name(architecture).at(path)?;
+    let (architecture, rules) = architecture::by_gguf_name(architecture).at(path)?;
     let factors = stored_factors(&parts, &tensors)?;
     let vocabulary = architecture.vocabulary(Layout::Gguf, &tensors).at(path)?;
-    let mut config = architecture::from_gguf(architecture, keys, vocabulary, factors).at(path)?;
+    let mut config = architecture::from_gguf(architecture.name, rules, keys, vocabulary, factors).at(path)?;
     let head = architecture.tensor_name(Layout::Gguf, TensorKind::Output);
     config.tied_embeddings = !tensors.iter().any(|t| t.name == head);
     let tokenizer = tokenizer::read(keys).at(path)?;
