@@ -33,7 +33,7 @@ pub use hash::{Sha256, hex};
 pub use header::{Header, MAGIC, VERSION};
 pub use index::{
     Annotation, ArchivedIndex, ArchivedPart, ArchivedTensor, ArchivedTokenizer, ArchivedWeightPack, Index, Metadata,
-    NO_ID, NO_LAYER, Param, Part, Provenance, Source, Tensor, Tokenizer, WeightPack, archived,
+    NO_ID, NO_LAYER, Param, Part, Provenance, STRIPS_RIGHT, Source, Tensor, Tokenizer, WeightPack, archived,
 };
 pub use layout::{HEADER_LEN, PART_ALIGN, SEGMENT_ALIGN, align_up, lay_out_parts};
 pub use model::ModelConfig;

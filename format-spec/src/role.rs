@@ -151,5 +151,8 @@ code_table! {
         GgufSentencePiece = 2 "gguf-sentencepiece",
         /// A Hugging Face `tokenizer.json`, stored whole.
         HuggingFace = 3 "tokenizer.json",
+        /// As [`GgufSentencePiece`](Self::GgufSentencePiece), and the white space after a special token of a type with
+        /// [`STRIPS_RIGHT`](crate::STRIPS_RIGHT) belongs to it.
+        GgufSentencePieceStrip = 4 "gguf-sentencepiece-strip",
     }
 }

@@ -10,6 +10,7 @@ use super::args::Args;
 use super::interrupt::Interrupt;
 use super::open::sentence;
 use super::output::{Failure, note, print};
+use super::template::render;
 
 /// Answers `prompt` on standard output; the figures go to standard error.
 pub fn run(
@@ -43,7 +44,7 @@ pub fn system_message(args: &Args) -> Vec<Message> {
 
 /// The model's chat template, if it has one and it is wanted.
 pub fn template(engine: &SymbioteEngine, model: &Path, args: &Args) -> Result<Option<ChatTemplate>, Failure> {
-    let source = engine.chat_template();
+    let source = args.chat_template.as_deref().unwrap_or(engine.chat_template());
     if source.is_empty() || args.raw {
         return Ok(None);
     }
@@ -53,7 +54,9 @@ pub fn template(engine: &SymbioteEngine, model: &Path, args: &Args) -> Result<Op
         String::from_utf8_lossy(bytes).into_owned()
     };
     let template = ChatTemplate::new(source, &text(tokenizer.bos()), &text(tokenizer.eos()));
-    template.map(Some).map_err(|e| format!("{}: {e} (--raw goes without it)", model.display()).into())
+    let mut template = template.map_err(|e| format!("{}: {e} (--raw goes without it)", model.display()))?;
+    args.chat_template_kwargs.iter().flatten().for_each(|(name, value)| template.set(name, value));
+    Ok(Some(template))
 }
 
 /// The ids of a conversation, or of the plain text where there is no template.
@@ -66,7 +69,17 @@ pub fn tokens(
 ) -> Result<Vec<u32>, Failure> {
     let tokenizer = engine.tokenizer().map_err(|e| sentence(model, &e))?;
     let ids = match template(engine, model, args)? {
-        Some(template) => template.render(messages, true).and_then(|text| tokenizer.encode_chat(&text)),
+        Some(template) => {
+            let text = render(&template, messages).map_err(|e| format!("{}: {e}", model.display()))?;
+            tokenizer.encode_chat(&text)
+        }
+        None if !args.raw && messages.iter().any(|message| message.role == "system") => {
+            let name = model.display();
+            return Err(format!(
+                "{name}: the model has no chat template to put --system into; --chat-template names one"
+            )
+            .into());
+        }
         None => tokenizer.encode(plain, EncodeOptions { add_special: true, parse_special: false }),
     };
     ids.map_err(|e| format!("{}: {e}", model.display()).into())

@@ -39,8 +39,17 @@ pub struct Args {
     pub raw: bool,
 
     /// System message for the chat template
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
     pub system: Option<String>,
+
+    /// Write conversations by this template instead of the model's: a Jinja file, its text, - for standard input, or a name
+    /// (chatml, gemma, granite, llama2, llama3, mistral, phi3)
+    #[arg(long, value_name = "FILE", conflicts_with = "raw")]
+    pub chat_template: Option<String>,
+
+    /// Variables for the chat template, as a JSON object: {"enable_thinking": false}
+    #[arg(long, value_name = "JSON", conflicts_with = "raw", value_parser = object)]
+    pub chat_template_kwargs: Option<serde_json::Map<String, serde_json::Value>>,
 
     /// Most tokens of an answer
     #[arg(short = 'n', long, value_name = "N", default_value_t = 512)]
@@ -134,6 +143,10 @@ pub struct WireArgs {
     pub vram_gbps: Option<f64>,
 }
 
+fn object(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, String> {
+    serde_json::from_str(text).map_err(|e| format!("it must be a JSON object: {e}"))
+}
+
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(rate) if rate > 0.0 && f64::is_finite(rate) => Ok(rate),
@@ -209,11 +222,11 @@ pub struct EngineArgs {
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub kv_type: KvArg,
 
-    /// Most bytes of device memory, for all that is kept there [default: what is free]
+    /// Most bytes of device memory, for all that is kept there [default: what is free, less a margin]
     #[arg(long, value_name = "SIZE")]
     pub vram: Option<ByteSize>,
 
-    /// Most bytes of RAM that this process holds, beside what an open device takes [default: what is free]
+    /// Most bytes of RAM that this process holds, beside what an open device takes [default: what is free, less a margin]
     #[arg(long, value_name = "SIZE")]
     pub ram: Option<ByteSize>,
 
@@ -291,6 +304,9 @@ impl Args {
         let talks = args.command.is_none() && !args.list_devices;
         if args.json && talks && args.prompt.is_none() && args.prompt_file.is_none() {
             return wrong(ErrorKind::MissingRequiredArgument, "--json needs a prompt: -p or --prompt-file");
+        }
+        if talks && args.chat_template.as_deref() == Some("-") && args.prompt.is_none() && args.prompt_file.is_none() {
+            return wrong(ErrorKind::MissingRequiredArgument, "--chat-template - needs a prompt: -p or --prompt-file");
         }
         Ok(args)
     }

@@ -8,6 +8,7 @@
 //! | `perplexity.rs`, `plan.rs`, `bench.rs` | the commands of these names |
 //! | `chart.rs` | lines as a picture |
 //! | `stats.rs` | `--stats` |
+//! | `template.rs` | which chat template |
 //! | `open.rs` | opening the engine, with a progress bar; devices |
 //! | `output.rs` | what the program says, and how it fails |
 //! | `interrupt.rs` | Ctrl-C |
@@ -23,6 +24,7 @@ mod output;
 mod perplexity;
 mod plan;
 mod stats;
+mod template;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -62,7 +64,7 @@ fn log_to_stderr() {
         .init();
 }
 
-fn run(args: Args) -> Result<(), Failure> {
+fn run(mut args: Args) -> Result<(), Failure> {
     if args.list_devices {
         return open::list_devices(args.engine.validation, args.json);
     }
@@ -75,6 +77,7 @@ fn run(args: Args) -> Result<(), Failure> {
     // clap asks for a model unless a command or --list-devices is there
     let model = args.model.clone().ok_or("name a .pak file")?;
     let prompt = args.prompt()?;
+    args.chat_template = args.chat_template.as_deref().map(template::read).transpose()?;
     let interrupt = Interrupt::install();
     let mut engine = open::open(&model, &args.engine, args.quiet || args.json)?;
     let cancel = interrupt.clone();

@@ -11,6 +11,7 @@
 //! | `pack_blocks.rs`, `pack_file.rs` | packs in memory that the device reaches; packs in the file |
 //! | `stages.rs` | commands, submitted as the packs that they read come |
 //! | `memory_plan.rs` | budgets, and the plan of the packs |
+//! | `relief.rs` | other budgets while the model is in use |
 //! | `state.rs` | activations, KV cache |
 //! | `need.rs` | the device memory that all this will take |
 //! | `kernels.rs` | which kernel variant on this device |
@@ -34,6 +35,7 @@ mod pack_file;
 mod pack_table;
 mod perplexity;
 mod profile;
+mod relief;
 mod rope;
 mod sampler;
 mod shader_source;
@@ -50,6 +52,7 @@ pub use need::Need;
 pub use options::{DEFAULT_BATCH, DEFAULT_CONTEXT, GenerateOptions, KvType, Link, OpenOptions};
 pub use perplexity::Perplexity;
 pub use profile::{KernelTime, Profile};
+pub use relief::Meter;
 pub use rope::Rope;
 pub use sampler::{Sampler, Sampling};
 pub use symbiote_engine::{LoadProgress, Packs, PassListener, PassReport, SymbioteEngine};

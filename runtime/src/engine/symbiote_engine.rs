@@ -9,18 +9,19 @@ use std::time::{Duration, Instant};
 use super::forward::Pass;
 use super::kernels::{Kernels, WIDE};
 use super::matrix_layout;
-use super::memory_plan::{MemoryPlan, USUAL_WIRES};
+use super::memory_plan::{MemoryPlan, USUAL_WIRES, rooms};
 use super::need::Need;
 use super::pack_blocks::PackBlocks;
 use super::pack_file::{PackFile, PackJudge};
 use super::pack_table::{PackTable, PartTables};
+use super::relief::Meter;
 use super::shader_source::BuiltIn;
 use super::stages::Stages;
 use super::state::{ActivationSizes, Activations, KvCache, LOGIT_ROWS, stride};
 use super::weights::Weights;
 use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, KernelTime, Link, OpenOptions, Profile, Rope};
 use crate::gpu::{DeviceInfo, Gpu, ReloadReport, ShaderCache};
-use crate::memory::resident_bytes;
+use crate::memory::{Pressure, resident_bytes};
 use crate::pak::{AsyncPrefetcher, PakFile};
 use crate::residency::{Cancel, Counters, NomadPackManager, ResidencyError, Wires};
 use crate::text::Tokenizer;
@@ -52,13 +53,13 @@ pub struct SymbioteEngine {
     config: ModelConfig,
     tokenizer: Option<Arc<Tokenizer>>,
     chat_template: String,
-    gpu: Gpu,
+    pub(super) gpu: Gpu,
     kernels: Kernels,
     weights: Weights,
     /// The packs that the layers and the head read, in the order in which they do.
     order: [Vec<usize>; 2],
-    memory: MemoryPlan,
-    packs: Packs,
+    pub(super) memory: MemoryPlan,
+    pub(super) packs: Packs,
     /// Where products find packs, and where the embedding does.
     tables: [PackTable; 2],
     /// Reached by address only; it lives as long as the engine.
@@ -70,6 +71,10 @@ pub struct SymbioteEngine {
     batch: u32,
     link: Link,
     profile: Option<RefCell<Profile>>,
+    /// What others take of the memories, and who says so.
+    pub(super) pressure: Pressure,
+    pub(super) meter: Meter,
+    pub(super) opened: Instant,
     /// Until everything that stays has been read.
     progress: Option<LoadProgress>,
     listener: Option<PassListener>,
@@ -98,6 +103,7 @@ impl SymbioteEngine {
             Prepared::new(path.as_ref(), options, wires)?;
         let archived = pak.archive().index().tokenizer.as_ref();
         let chat_template = archived.map_or_else(String::new, |t| t.chat_template.as_str().to_owned());
+        let free = rooms(&gpu).map(|room| room.map_or(0, |room| room.free()));
         let act = Activations::new(&gpu, sizes)?;
         let kv = KvCache::new(&gpu, &config, context, options.kv_type)?;
         let part_tables = PartTables::new(&gpu, &mut weights)?;
@@ -129,6 +135,9 @@ impl SymbioteEngine {
             batch,
             link: options.link,
             profile,
+            pressure: Pressure::new(free),
+            meter: Box::new(rooms),
+            opened: Instant::now(),
             progress: None,
             listener: None,
             sequence: Vec::new(),
@@ -190,6 +199,7 @@ impl SymbioteEngine {
         wanted: std::ops::Range<usize>,
         each: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<(), EngineError> {
+        self.relieve()?;
         let (start, before) = (Instant::now(), self.packs.counters());
         let position = to_u32(self.sequence.len());
         self.write_inputs(tokens, position)?;

@@ -14,6 +14,11 @@ impl<'k, 'a> Keys<'k, 'a> {
         self.0.iter().find(|(k, _)| *k == key).map(|(_, value)| value)
     }
 
+    /// The file has the key.
+    pub fn has(self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
     /// A whole number that is not negative.
     pub fn unsigned(self, key: &str) -> Result<Option<u64>> {
         let expected = "a whole number";

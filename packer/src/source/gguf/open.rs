@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use symbiote_format::{Dtype, Metadata, TensorKind};
+use symbiote_format::{Dtype, Metadata, TensorKind, Tokenizer};
 
 use super::container::Container;
 use super::keys::Keys;
@@ -40,6 +40,14 @@ pub(crate) fn weights(path: &Path) -> Result<Weights, Error> {
             Ok(Weights { files: parts.into_iter().map(|(file, _)| file).collect(), tensors, foreign })
         },
     )
+}
+
+/// The tokenizer of a GGUF file, whatever its architecture.
+pub(crate) fn read_tokenizer(path: &Path) -> Result<Option<Tokenizer>, Error> {
+    let file = SourceFile::open(path)?;
+    let map = Map::of(file.file()).at(path)?;
+    let container = Container::parse_readable(&map).at(path)?;
+    tokenizer::read(Keys(&container.pairs)).at(path)
 }
 
 /// A file of a model and what is in it.
