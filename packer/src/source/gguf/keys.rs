@@ -63,6 +63,11 @@ impl<'k, 'a> Keys<'k, 'a> {
             .transpose()
     }
 
+    /// True if the value of `key` is an array.
+    pub fn is_array(self, key: &str) -> bool {
+        matches!(self.find(key), Some(Value::Array(_)))
+    }
+
     /// An array whose elements `read` understands; `expected` says what those are.
     pub fn array<T>(
         self,

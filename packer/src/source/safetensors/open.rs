@@ -18,10 +18,11 @@ pub(crate) fn open(folder: &Path) -> Result<Checkpoint, Error> {
     let config_path = folder.join("config.json");
     let config = JsonObject::read(&config_path, limits::CONFIG_BYTES)?;
     let Some(json) = config else { return Err(SafetensorsError::NoConfig).at(folder) };
-    let architecture = architecture::by_config_json(&json).at(&config_path)?;
+    let (architecture, rules) = architecture::by_config_json(&json).at(&config_path)?;
     let Shards { weights, metadata: of_weights } = shards::read(folder)?;
     let vocabulary = architecture.vocabulary(Layout::HuggingFace, &weights.tensors).at(folder)?;
-    let config = (architecture.from_config_json)(&json, vocabulary).at(&config_path)?;
+    let config = architecture::from_config_json(architecture, rules, &json, &weights.tensors, vocabulary);
+    let config = config.at(&config_path)?;
     let tokenizer = tokenizer::read(folder, &json, config.vocab_size)?;
     let metadata = metadata(&json, of_weights);
     let (files, tensors) = (weights.files, weights.tensors);
