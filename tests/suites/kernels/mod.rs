@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `expected` | what an output must hold, and the worst error of a kernel |
 //! | `matmul`, `embed` | every stored type, over parts in several packs |
+//! | `quant` | the kernel for quants on a GPU |
 //! | `packed`, `narrowed` | the same over packed parts, and over halves with exceptions |
 //! | `rmsnorm`, `rope`, `attention`, `swiglu` | the rest of a layer |
 //!
@@ -16,6 +17,7 @@ mod expected;
 mod matmul;
 mod narrowed;
 mod packed;
+mod quant;
 mod rmsnorm;
 mod rope;
 mod swiglu;
