@@ -391,7 +391,7 @@ impl Prepared {
         let cache = ShaderCache::new(&gpu, BuiltIn, options.shader_dir.clone())?;
         let matrices = matrix_layout::as_expected(&gpu, &cache)?;
         let kernels = Kernels::new(cache, gpu.info(), matrices);
-        let mut weights = Weights::new(pak.archive(), kernels.tile_rows())?;
+        let mut weights = Weights::new(pak.archive(), &|form, rows| kernels.tile_rows(form, rows))?;
         let rope = Rope::new(&config, context, &weights.rope_factors);
         let splits = kernels.attention_splits();
         let sizes = Activations::sizes(&config, batch, splits, matrices && weights.packed());

@@ -55,7 +55,7 @@ fn vram(gpu: &Gpu, time: Duration) -> Result<f64, EngineError> {
     let kernels = Kernels::new(cache, gpu.info(), matrices);
     let row = u64::from(COLUMNS) * 4;
     let fit = (gpu.memory_available() / 4).min(gpu.info().max_buffer_bytes) / row;
-    let rows = ROWS.min(u32::try_from(fit).unwrap_or(ROWS)).max(kernels.tile_rows());
+    let rows = ROWS.min(u32::try_from(fit).unwrap_or(ROWS)).max(64);
     let buffer = |name, len| gpu.buffer(name, len, Memory::Device);
     let weights = buffer("vram weights", u64::from(rows) * row)?;
     let (x, y) = (buffer("vram x", row)?, buffer("vram y", u64::from(rows) * 4 + 256)?);
@@ -77,8 +77,9 @@ fn vram(gpu: &Gpu, time: Duration) -> Result<f64, EngineError> {
         add: 0,
         halves: x.address(),
     };
-    let tiles = rows.div_ceil(kernels.tile_rows());
-    let multiply = kernels.product(Form::Plain(Dtype::F32), 1, tiles, COLUMNS)?;
+    let form = Form::Plain(Dtype::F32);
+    let tile_rows = kernels.tile_rows(form, rows);
+    let multiply = kernels.product(form, 1, (rows.div_ceil(tile_rows), tile_rows), COLUMNS)?;
     let kept = Arc::new((weights, x, y, table, parts));
     let round = || -> Result<(), EngineError> {
         let mut recorder = gpu.recorder("vram")?;

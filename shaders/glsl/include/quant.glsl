@@ -97,6 +97,8 @@ float product(uint j, uint offset, uint lane, X x) {
 }
 
 #elif defined(DTYPE_Q4_K) || defined(DTYPE_Q5_K)
+// Numbers without a zero to subtract are taken as f16 denormals: exact, a unit of 2^-24, and nothing has to be subtracted.
+vec2 small(uint bits) { return unpackHalf2x16(bits); }
 // A piece is two sub-blocks of 32 columns that share their bytes: low nibbles are the first, high nibbles the second.
 struct X { vec4 v[16]; vec2 sums; };
 X prepare(vec4 x[16]) {
@@ -119,36 +121,40 @@ void fetch(out uvec4 raw[LOADS], uint64_t strip, uint here, uint lane) {
 #endif
   }
 }
-// Six-bit scales of a piece's two sub-blocks, and minima.
+// Six-bit scales of a piece's two sub-blocks, and minima, in units of 2^-24.
 void scales_of(uvec4 head, uint g, out vec2 scales, out vec2 mins) {
   const uint shift = 16 * (g & 1);
   const uint s = head.y >> shift, m = head.z >> shift, x = head.w >> shift;
   const uint a = g < 2 ? s & 0x3F3Fu : x & 0x0F0Fu | s >> 2 & 0x3030u;
   const uint b = g < 2 ? m & 0x3F3Fu : x >> 4 & 0x0F0Fu | m >> 2 & 0x3030u;
-  scales = less(a & 0xFFu | (a & 0xFF00u) << 8, 0.0);
-  mins = less(b & 0xFFu | (b & 0xFF00u) << 8, 0.0);
+  scales = small(a & 0xFFu | (a & 0xFF00u) << 8);
+  mins = small(b & 0xFFu | (b & 0xFF00u) << 8);
 }
 float product(uvec4 raw[LOADS], uint lane, X x) {
   const uint g = lane % PIECES;
-  vec4 low = vec4(0.0), high = vec4(0.0);  // high: 16 times as much
+  vec2 low = vec2(0.0), high = vec2(0.0);  // of even and odd columns; high: 16 times as much
   [[unroll]] for (uint i = 0; i < 8; i++) {
     const uint w = raw[1 + i / 4][i % 4];
 #ifdef DTYPE_Q4_K
-    low = fma(bytes_less(w, 0xFu, 0.0), x.v[i], low);
-    high = fma(bytes_less(w, 0xF0u, 0.0), x.v[8 + i], high);
+    const vec2 a = small(w & 0x000F000Fu), c = small(w & 0x00F000F0u);
+    const vec2 b = small(w >> 8 & 0x000F000Fu), e = small(w >> 8 & 0x00F000F0u);
 #else
     // the fifth bits: bits 2 g and 2 g + 1 of a byte
     const uint f = raw[3 + i / 4][i % 4] >> 2 * g;
-    const vec2 a = less(w & 0x000F000Fu | f << 4 & 0x00100010u, 0.0), c = less(w & 0x00F000F0u | f << 7 & 0x01000100u, 0.0);
-    const vec2 b = less(w >> 8 & 0x000F000Fu | f >> 4 & 0x00100010u, 0.0), e = less(w >> 8 & 0x00F000F0u | f >> 1 & 0x01000100u, 0.0);
-    low = fma(vec4(a, b).xzyw, x.v[i], low);
-    high = fma(vec4(c, e).xzyw, x.v[8 + i], high);
+    const vec2 a = small(w & 0x000F000Fu | f << 4 & 0x00100010u), c = small(w & 0x00F000F0u | f << 7 & 0x01000100u);
+    const vec2 b = small(w >> 8 & 0x000F000Fu | f >> 4 & 0x00100010u), e = small(w >> 8 & 0x00F000F0u | f >> 1 & 0x01000100u);
 #endif
+    const vec4 u = x.v[i], v = x.v[8 + i];
+    low = fma(vec2(a.x, b.x), u.xy, low);
+    low = fma(vec2(a.y, b.y), u.zw, low);
+    high = fma(vec2(c.x, e.x), v.xy, high);
+    high = fma(vec2(c.y, e.y), v.zw, high);
   }
   vec2 scales, mins;
   scales_of(raw[0], g, scales, mins);
-  const vec2 d = unpackHalf2x16(raw[0].x);
-  return d.x * dot(scales, vec2(sum_of(low), sum_of(high) * 0.0625)) - d.y * dot(mins, x.sums);
+  const vec2 d = unpackHalf2x16(raw[0].x) * 16777216.0;
+  const vec2 sums = vec2(low.x + low.y, (high.x + high.y) * 0.0625) * 16777216.0;
+  return d.x * dot(scales, sums) - d.y * dot(mins, x.sums);
 }
 
 #elif defined(DTYPE_Q6_K)
@@ -166,17 +172,20 @@ float product(uint j, uint offset, uint lane, X x) {
   const uint half_ = lane / 2 % 2, l = lane % 2;
   const uint low = at + 16 * half_ + 4 * l, high = at + 32 + 8 * half_ + 4 * l, s = at + 48 + 2 * half_;
   uint a = words[low], b = words[low + 8], c = words[high];
-  vec4 sum[4] = {vec4(0.0), vec4(0.0), vec4(0.0), vec4(0.0)};
+  vec4 sum = vec4(0.0);  // a group each
   [[unroll]] for (uint i = 0; i < 4; i++) {
     const uint a1 = words[low + i + 1], b1 = words[low + 8 + i + 1], c1 = words[high + i + 1];
     const uint p = both(a, a1, shift), q = both(b, b1, shift), h = both(c, c1, shift), m = 0x0F0F0F0Fu;
     const uint w[4] = {mixed(m, p, h << 4), mixed(m, q, h << 2), mixed(m, p >> 4, h), mixed(m, q >> 4, h >> 2)};
-    [[unroll]] for (uint n = 0; n < 4; n++) sum[n] = fma(bytes_less(w[n], 0x3Fu, 32.0), x.v[4 * n + i], sum[n]);
+    [[unroll]] for (uint n = 0; n < 4; n++) {
+      const vec4 f = bytes_less(w[n], 0x3Fu, 32.0), v = x.v[4 * n + i];
+      sum[n] = fma(f.w, v.w, fma(f.z, v.z, fma(f.y, v.y, fma(f.x, v.x, sum[n]))));
+    }
     a = a1; b = b1; c = c1;
   }
   const float d = half_to_float(words[at + 52] >> shift);
   const uint s0 = both(words[s], words[s + 1], shift), s1 = both(words[s + 1], words[s + 2], shift), left = 24 - 8 * l;
   const ivec4 scales = ivec4(s0 << left, s0 << (left - 16), s1 << left, s1 << (left - 16)) >> 24;
-  return d * dot(vec4(scales), vec4(sum_of(sum[0]), sum_of(sum[1]), sum_of(sum[2]), sum_of(sum[3])));
+  return d * dot(vec4(scales), sum);
 }
 #endif

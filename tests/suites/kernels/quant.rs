@@ -9,15 +9,15 @@ use super::matmul::{Product, check, shapes};
 
 const DTYPES: [Dtype; 5] = [Dtype::Q4_0, Dtype::Q8_0, Dtype::Q4K, Dtype::Q5K, Dtype::Q6K];
 
-/// Every shape for a subgroup of every size: `subgroups` of them and `rows` rows a workgroup, of which `batch` at once.
-fn sweep(subgroups: u32, rows: u32, batch: u32) {
+/// Every shape for a subgroup of every size: `subgroups` of them and `rows` rows a workgroup, of which `depth` on their way.
+fn sweep(subgroups: u32, rows: u32, depth: u32) {
     let rig = KernelRig::open();
     for dtype in DTYPES {
         let name = format!("matmul_quant_{dtype}");
-        let mut worst = Worst::new(format!("{name}, {subgroups} subgroups, {rows} rows by {batch}"));
+        let mut worst = Worst::new(format!("{name}, {subgroups} subgroups, {rows} rows by {depth}"));
         for lanes in rig.subgroups() {
             let subgroups = subgroups.min(rig.gpu.info().max_workgroup_invocations / lanes);
-            let kernel = rig.kernel(&name, &[lanes * subgroups, lanes, subgroups, rows, batch], Some(lanes));
+            let kernel = rig.kernel(&name, &[lanes * subgroups, lanes, subgroups, rows, depth], Some(lanes));
             let mut random = Random::new(u64::from(dtype.code()));
             for shape in shapes(dtype) {
                 let product = Product::random(&mut random, dtype, shape);
