@@ -25,7 +25,8 @@ const PACKED_SUBGROUPS: [u32; 2] = [16, 8];
 const MATRIX_SUBGROUPS: [u32; 2] = [8, 4];
 /// Most subgroups that share a row of a norm: what every device is found to allow, and half of what `reduce.glsl` adds up.
 const REDUCED_SUBGROUPS: u32 = 32;
-/// Rows of a tile of quants on a GPU: what x is loaded for serves more of them where rows are many, and few tiles leave a device idle.
+/// Rows of a tile of quants on a GPU, where rows are few and where they are [`MANY_ROWS`]: x is loaded once for all of them, and few
+/// tiles leave a device idle.
 const QUANT_ROWS: [u32; 2] = [16, 32];
 /// Rows that are many.
 const MANY_ROWS: u32 = 8192;
@@ -204,7 +205,8 @@ impl Kernels {
     fn quant_subgroups(&self, dtype: Dtype, tiles: u32, tile_rows: u32, columns: u32) -> u32 {
         let s = self.subgroup;
         let strips = columns.div_ceil(s * dtype.block_len().min(64));
-        let most = QUANT_SUBGROUPS[usize::from(tiles >= MANY_TILES)];
+        // blocks of Q6_K take so much shared memory that more subgroups are no faster
+        let most = QUANT_SUBGROUPS[usize::from(tiles >= MANY_TILES || dtype == Dtype::Q6K)];
         // as evenly as may be
         let wanted = strips.div_ceil(strips.div_ceil(most));
         // what `matmul_quant.comp` and `quant.glsl` take of it, at the most
