@@ -1,5 +1,6 @@
 //! Runs one kernel at a time on a device, for the kernel suites and benches.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use half::f16;
@@ -73,6 +74,12 @@ impl KernelRig {
     pub fn kernel(&self, name: &str, constants: &[u32], subgroup: Option<u32>) -> Arc<Pipeline> {
         let spirv = symbiote_shaders::spirv(name).unwrap_or_else(|| panic!("no kernel {name}"));
         self.gpu.pipeline(&PipelineInfo { name, spirv, constants, subgroup }).unwrap()
+    }
+
+    /// The same from the GLSL sources in `folder`.
+    pub fn kernel_in(&self, folder: &Path, name: &str, constants: &[u32], subgroup: Option<u32>) -> Arc<Pipeline> {
+        let spirv = symbiote_shaders::compile(name, folder).unwrap_or_else(|e| panic!("{e}"));
+        self.gpu.pipeline(&PipelineInfo { name, spirv: &spirv, constants, subgroup }).unwrap()
     }
 
     /// A device buffer with these contents.

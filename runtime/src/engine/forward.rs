@@ -258,7 +258,8 @@ impl Pass<'_> {
                     add: u32::from(into == Into::Add),
                     halves: self.act.halves.address(),
                 };
-                let multiply = self.kernels.product(product.form, tokens, product.tiles, product.columns)?;
+                let multiply =
+                    self.kernels.product(product.form, tokens, (product.tiles, product.tile_rows), product.columns)?;
                 let [x, y, z] = multiply.groups;
                 let a_tile = x / product.tiles;
                 // products of one operation write different rows, so only the last is followed by a barrier

@@ -15,7 +15,7 @@
 //! | `state.rs` | activations, KV cache |
 //! | `need.rs` | the device memory that all this will take |
 //! | `kernels.rs` | which kernel variant on this device |
-//! | `matrix_layout.rs` | whether cooperative matrices lie as the kernels want them |
+//! | `matrix_layout.rs`, `half_denormals.rs` | what the device is asked of what Vulkan leaves open |
 //! | `shader_source.rs` | where kernels come from |
 //! | `profile.rs` | time by kernel |
 //! | `wires.rs` | how fast disk, link and VRAM are |
@@ -29,6 +29,7 @@ mod error;
 mod forward;
 mod generate;
 mod grammar;
+mod half_denormals;
 mod kernels;
 mod matrix_layout;
 mod memory_plan;

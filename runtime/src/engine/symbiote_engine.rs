@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::forward::Pass;
-use super::kernels::{Kernels, WIDE};
-use super::matrix_layout;
+use super::kernels::{Kernels, Probed, WIDE};
 use super::memory_plan::{MemoryPlan, USUAL_WIRES, rooms};
 use super::need::Need;
 use super::pack_blocks::PackBlocks;
@@ -422,13 +421,13 @@ impl Prepared {
         let archived = pak.archive().index().tokenizer.as_ref();
         let tokenizer = archived.map(|t| Tokenizer::from_archive(t, config.vocab_size)).transpose()?.map(Arc::new);
         let cache = ShaderCache::new(&gpu, BuiltIn, options.shader_dir.clone())?;
-        let matrices = matrix_layout::as_expected(&gpu, &cache)?;
-        let kernels = Kernels::new(cache, gpu.info(), matrices);
-        let mut weights = Weights::new(pak.archive(), kernels.tile_rows())?;
+        let probed = Probed::new(&gpu, &cache)?;
+        let kernels = Kernels::new(cache, gpu.info(), probed);
+        let mut weights = Weights::new(pak.archive(), &|form, rows| kernels.tile_rows(form, rows))?;
         let main = Rope::new(&config, context, &weights.rope_factors);
         let ropes = [main].into_iter().chain(Rope::local(&config, context)).collect();
         let splits = kernels.attention_splits();
-        let sizes = Activations::sizes(&config, batch, splits, matrices && weights.packed());
+        let sizes = Activations::sizes(&config, batch, splits, probed.matrices && weights.packed());
         let layers = (0..config.layer_count).map(|_| KvCache::layer_bytes(&config, context, options.kv_type));
         let need = Need::new(&gpu, pak.archive().index(), &mut weights, &sizes, layers);
         let traffic = weights.traffic(pak.archive().index());

@@ -8,7 +8,6 @@ use symbiote_format::{Archive, ArchivedIndex, ArchivedPart, Codec, Dtype, ModelC
 use symbiote_shaders::{PartArgs, VectorArgs};
 
 use super::EngineError;
-use super::kernels::PACKED_TILE;
 use crate::residency::{Need, PackTraffic};
 
 /// A vector of weights: a norm or a bias.
@@ -82,6 +81,8 @@ pub struct Product {
     pub parts: Vec<PartArgs>,
     /// Tiles of the parts.
     pub tiles: u32,
+    /// Rows of a tile.
+    pub tile_rows: u32,
     /// Device address of the parts, once they are there.
     pub table: u64,
 }
@@ -160,8 +161,8 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads the tables of `archive`; a workgroup of the matrix products takes `tile_rows` rows.
-    pub fn new(archive: &Archive<'_>, tile_rows: u32) -> Result<Self, EngineError> {
+    /// Reads the tables of `archive`; of products with so many rows of a form, a workgroup takes `tile_rows`.
+    pub fn new(archive: &Archive<'_>, tile_rows: &dyn Fn(Form, u32) -> u32) -> Result<Self, EngineError> {
         use TensorKind as Kind;
         let config = archive.config();
         let find = Finder::new(archive.index(), tile_rows);
@@ -292,7 +293,7 @@ pub fn packs_of(vectors: Vec<Vector>) -> Vec<usize> {
 /// Looks tensors up by what they are.
 struct Finder<'a> {
     index: &'a ArchivedIndex,
-    tile_rows: u32,
+    tile_rows: &'a dyn Fn(Form, u32) -> u32,
     tensors: HashMap<(u16, u32), usize>,
     /// The rows of every tensor, in order.
     places: Vec<Vec<Place<'a>>>,
@@ -307,7 +308,7 @@ struct Place<'a> {
 }
 
 impl<'a> Finder<'a> {
-    fn new(index: &'a ArchivedIndex, tile_rows: u32) -> Self {
+    fn new(index: &'a ArchivedIndex, tile_rows: &'a dyn Fn(Form, u32) -> u32) -> Self {
         let mut places = vec![Vec::new(); index.tensors.len()];
         for (pack, p) in (0u32..).zip(index.packs.iter()) {
             let first = p.first_part.to_native() as usize;
@@ -439,23 +440,29 @@ impl<'a> Finder<'a> {
     /// A product over tensors of `(kind, rows)`, their rows one after another in y.
     fn operation(&self, layer: u32, tensors: &[(TensorKind, u32)], columns: u32) -> Result<Operation, EngineError> {
         let mut operation = Operation { rows: 0, products: Vec::new(), packs: Vec::new() };
+        let all_rows = tensors.iter().map(|(_, rows)| rows).sum();
         for &(kind, rows) in tensors {
             let tensor = self.tensor(kind, layer)?;
             let dtype = self.dtype(tensor, rows, columns)?;
             for &Place { pack, offset, part } in &self.places[tensor] {
                 let form = self.form(part, dtype, columns)?;
                 let at = operation.products.iter().position(|p| p.form == form).unwrap_or_else(|| {
-                    operation.products.push(Product { form, columns, parts: Vec::new(), tiles: 0, table: 0 });
+                    let tile_rows = (self.tile_rows)(form, all_rows);
+                    operation.products.push(Product {
+                        form,
+                        columns,
+                        parts: Vec::new(),
+                        tiles: 0,
+                        tile_rows,
+                        table: 0,
+                    });
                     operation.products.len() - 1
                 });
                 let product = &mut operation.products[at];
                 let (first_tile, rows) = (product.tiles, part.rows.to_native());
                 let first_row = operation.rows + part.row.to_native();
                 product.parts.push(PartArgs { pack, offset, rows, first_row, first_tile });
-                product.tiles += rows.div_ceil(match form {
-                    Form::Plain(_) | Form::Narrowed(_) => self.tile_rows,
-                    Form::Packed { .. } => PACKED_TILE,
-                });
+                product.tiles += rows.div_ceil(product.tile_rows);
                 operation.packs.push(pack as usize);
             }
             operation.rows += rows;

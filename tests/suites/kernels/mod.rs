@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `expected` | what an output must hold, and the worst error of a kernel |
 //! | `matmul`, `embed` | every stored type, over parts in several packs |
+//! | `quant` | the kernel for quants on a GPU |
 //! | `packed`, `narrowed` | the same over packed parts, and over halves with exceptions |
 //! | `norm`, `heads`, `attention`, `activate` | the rest of a layer |
 //!
@@ -19,3 +20,4 @@ mod matmul;
 mod narrowed;
 mod norm;
 mod packed;
+mod quant;
