@@ -12,7 +12,6 @@ mod kernels;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=glsl");
-    println!("cargo::rerun-if-changed=../format-spec/grids");
     println!("cargo::rerun-if-changed=src/kernels.rs");
     println!("cargo::rerun-if-changed=src/compile.rs");
     let out = PathBuf::from(env::var("OUT_DIR")?);

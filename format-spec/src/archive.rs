@@ -11,6 +11,7 @@ use crate::{
 pub struct Archive<'a> {
     bytes: &'a [u8],
     index: &'a ArchivedIndex,
+    index_sha256: [u8; 32],
     config: ModelConfig,
 }
 
@@ -27,12 +28,17 @@ impl<'a> Archive<'a> {
         let index = rkyv::access::<ArchivedIndex, rkyv::rancor::Error>(index)
             .map_err(|e| FormatError::IndexMalformed { reason: e.to_string() })?;
         let config = validate(index, header.index_offset)?;
-        Ok(Self { bytes, index, config })
+        Ok(Self { bytes, index, index_sha256: header.index_sha256, config })
     }
 
     /// The index, in place.
     pub fn index(&self) -> &'a ArchivedIndex {
         self.index
+    }
+
+    /// SHA-256 of the index. As the index has the hash of every segment, it names the whole archive.
+    pub fn index_sha256(&self) -> &[u8; 32] {
+        &self.index_sha256
     }
 
     /// The model's hyperparameters.

@@ -10,6 +10,9 @@ pub const NO_LAYER: u32 = u32::MAX;
 /// Stands for "none" in the token ids of [`Tokenizer`].
 pub const NO_ID: u32 = u32::MAX;
 
+/// Added to a type in [`Tokenizer::types`]: white space that follows the token in a text is dropped.
+pub const STRIPS_RIGHT: u8 = 16;
+
 /// The root of the index.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 pub struct Index {
@@ -55,7 +58,7 @@ pub struct Tokenizer {
     pub tokens: Vec<String>,
     /// Token scores, by id (SentencePiece only).
     pub scores: Vec<f32>,
-    /// Token types, by id: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte.
+    /// Token types, by id: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte; [`STRIPS_RIGHT`] may be added.
     pub types: Vec<u8>,
     /// BPE merges, best first: two tokens with a space between.
     pub merges: Vec<String>,

@@ -9,6 +9,7 @@ mod archive;
 mod byte_size;
 pub mod codec;
 pub mod dequant;
+mod design;
 mod dtype;
 mod error;
 mod hash;
@@ -19,23 +20,26 @@ pub mod limits;
 mod model;
 mod params;
 mod role;
+mod rope;
 mod segment_check;
 mod validate;
 
 pub use archive::Archive;
 pub use byte_size::{ByteSize, ByteSizeError};
+pub use design::{Activation, Design, Norm, Turn};
 pub use dtype::Dtype;
 pub use error::FormatError;
 pub use hash::{Sha256, hex};
 pub use header::{Header, MAGIC, VERSION};
 pub use index::{
     Annotation, ArchivedIndex, ArchivedPart, ArchivedTensor, ArchivedTokenizer, ArchivedWeightPack, Index, Metadata,
-    NO_ID, NO_LAYER, Param, Part, Provenance, Source, Tensor, Tokenizer, WeightPack, archived,
+    NO_ID, NO_LAYER, Param, Part, Provenance, STRIPS_RIGHT, Source, Tensor, Tokenizer, WeightPack, archived,
 };
 pub use layout::{HEADER_LEN, PART_ALIGN, SEGMENT_ALIGN, align_up, lay_out_parts};
-pub use model::{ModelConfig, RopeLayout, RopeScaling};
+pub use model::ModelConfig;
 pub use params::ParamError;
 pub use role::{Codec, PackRole, TensorKind, TokenizerKind};
+pub use rope::{RopeLayout, RopeScaling};
 pub use segment_check::SegmentCheck;
 pub use validate::check_index;
 

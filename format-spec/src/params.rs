@@ -106,6 +106,29 @@ impl Reader {
         Err(range(key, n, format!("a whole number from {low} to {high}")))
     }
 
+    /// True if the key is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|p| p.key == key)
+    }
+
+    /// A finite number in `low..=high`, if the key is there.
+    pub fn optional_f32(&mut self, key: &'static str, low: f32, high: f32) -> Result<Option<f32>> {
+        if self.has(key) { self.f32(key, low, high).map(Some) } else { Ok(None) }
+    }
+
+    /// Whole numbers in `0..=high`; none where the key is not there.
+    pub fn optional_u32s(&mut self, key: &'static str, high: u32) -> Result<Vec<u32>> {
+        if !self.has(key) {
+            return Ok(Vec::new());
+        }
+        let whole = |n: f64| {
+            let good = n.fract() == 0.0 && n >= 0.0 && n <= f64::from(high);
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked just above
+            good.then_some(n as u32).ok_or_else(|| range(key, n, format!("whole numbers from 0 to {high}")))
+        };
+        self.numbers(key)?.into_iter().map(whole).collect()
+    }
+
     /// 0 or 1.
     pub fn bool(&mut self, key: &'static str) -> Result<bool> {
         Ok(self.u32(key, 0, 1)? == 1)

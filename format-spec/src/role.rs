@@ -63,6 +63,10 @@ code_table! {
         Output = 3 "output",
         /// Divisors of the rotary frequencies `[rope dims / 2]`.
         RopeFactors = 4 "rope_freqs",
+        /// Learned positions `[context, hidden]`, added to the embedding.
+        PositionEmbedding = 5 "position_embd",
+        /// Bias of the norm before the head `[hidden]`.
+        OutputNormBias = 6 "output_norm.bias",
         /// Norm before attention `[hidden]`.
         AttentionNorm = 16 "attn_norm",
         /// Query projection `[heads * head size, hidden]`.
@@ -73,6 +77,26 @@ code_table! {
         Value = 19 "attn_v",
         /// Attention output projection `[hidden, heads * head size]`.
         AttentionOutput = 20 "attn_output",
+        /// Bias of the norm before attention `[hidden]`.
+        AttentionNormBias = 21 "attn_norm.bias",
+        /// Query, key and value projections in one `[(heads + 2 kv heads) * head size, hidden]`.
+        QueryKeyValue = 22 "attn_qkv",
+        /// Their bias `[(heads + 2 kv heads) * head size]`.
+        QueryKeyValueBias = 23 "attn_qkv.bias",
+        /// Query bias `[heads * head size]`.
+        QueryBias = 24 "attn_q.bias",
+        /// Key bias `[kv heads * head size]`.
+        KeyBias = 25 "attn_k.bias",
+        /// Value bias `[kv heads * head size]`.
+        ValueBias = 26 "attn_v.bias",
+        /// RMSNorm of queries before they are turned: `[head size]`, of each head, or `[heads * head size]`, of all together.
+        QueryNorm = 27 "attn_q_norm",
+        /// RMSNorm of keys, likewise.
+        KeyNorm = 28 "attn_k_norm",
+        /// Attention output bias `[hidden]`.
+        AttentionOutputBias = 29 "attn_output.bias",
+        /// Norm of what attention adds to the residual stream `[hidden]`.
+        PostAttentionNorm = 30 "post_attention_norm",
         /// Norm before the feed-forward network `[hidden]`.
         FfnNorm = 32 "ffn_norm",
         /// Gate projection `[ffn, hidden]`.
@@ -81,6 +105,18 @@ code_table! {
         FfnUp = 34 "ffn_up",
         /// Down projection `[hidden, ffn]`.
         FfnDown = 35 "ffn_down",
+        /// Bias of the norm before the feed-forward network `[hidden]`.
+        FfnNormBias = 36 "ffn_norm.bias",
+        /// Gate and up projections in one, the gate's rows first `[2 * ffn, hidden]`.
+        FfnGateUp = 37 "ffn_gate_up",
+        /// Gate bias `[ffn]`.
+        FfnGateBias = 38 "ffn_gate.bias",
+        /// Up bias `[ffn]`.
+        FfnUpBias = 39 "ffn_up.bias",
+        /// Down bias `[hidden]`.
+        FfnDownBias = 40 "ffn_down.bias",
+        /// Norm of what the feed-forward network adds to the residual stream `[hidden]`.
+        PostFfnNorm = 41 "post_ffw_norm",
         /// Kept so that `extract` returns it; no computation reads it.
         Unused = 255 "unused",
     }
@@ -115,5 +151,8 @@ code_table! {
         GgufSentencePiece = 2 "gguf-sentencepiece",
         /// A Hugging Face `tokenizer.json`, stored whole.
         HuggingFace = 3 "tokenizer.json",
+        /// As [`GgufSentencePiece`](Self::GgufSentencePiece), and the white space after a special token of a type with
+        /// [`STRIPS_RIGHT`](crate::STRIPS_RIGHT) belongs to it.
+        GgufSentencePieceStrip = 4 "gguf-sentencepiece-strip",
     }
 }

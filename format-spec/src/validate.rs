@@ -221,7 +221,7 @@ fn tokenizer(t: &ArchivedTokenizer, config: &ModelConfig) -> Result<()> {
     match kind {
         TokenizerKind::HuggingFace if t.json.is_empty() => return refuse("its tokenizer.json is empty".into()),
         TokenizerKind::HuggingFace => {}
-        TokenizerKind::GgufBpe | TokenizerKind::GgufSentencePiece => {
+        TokenizerKind::GgufBpe | TokenizerKind::GgufSentencePiece | TokenizerKind::GgufSentencePieceStrip => {
             let n = t.tokens.len();
             if n == 0 || !fits(n) {
                 return refuse(format!("it has {n} tokens and the embedding has {vocab} rows"));
@@ -229,7 +229,7 @@ fn tokenizer(t: &ArchivedTokenizer, config: &ModelConfig) -> Result<()> {
             if t.types.len() != n {
                 return refuse(format!("it has {n} tokens and {} token types", t.types.len()));
             }
-            if kind == TokenizerKind::GgufSentencePiece && t.scores.len() != n {
+            if kind != TokenizerKind::GgufBpe && t.scores.len() != n {
                 return refuse(format!("it has {n} tokens and {} scores", t.scores.len()));
             }
         }

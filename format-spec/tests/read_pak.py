@@ -12,7 +12,7 @@ import read_codecs
 ROLES = dict(enumerate("attention-heads attention-output mlp-block mlp-down expert router norms embedding head".split(), 1))
 KINDS = {1: "token_embd", 2: "output_norm", 3: "output", 4: "rope_freqs", 16: "attn_norm", 17: "attn_q", 18: "attn_k",
          19: "attn_v", 20: "attn_output", 32: "ffn_norm", 33: "ffn_gate", 34: "ffn_up", 35: "ffn_down", 255: "unused"}
-TOKENIZERS = {1: "gguf-bpe", 2: "gguf-sentencepiece", 3: "tokenizer.json"}
+TOKENIZERS = {1: "gguf-bpe", 2: "gguf-sentencepiece", 3: "tokenizer.json", 4: "gguf-sentencepiece-strip"}
 DTYPES = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 30: ("BF16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20),
           6: ("Q5_0", 32, 22), 7: ("Q5_1", 32, 24), 8: ("Q8_0", 32, 34), 12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176),
           14: ("Q6_K", 256, 210), 10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110), 20: ("IQ4_NL", 32, 18),

@@ -5,6 +5,26 @@ use symbiote_format::{ModelConfig, NO_LAYER, PackRole, TensorKind, limits};
 /// Packs are cut at multiples of this many rows where their size allows, so that a kernel's tile of rows lies in one pack.
 pub(crate) const ROW_GRAIN: u32 = 64;
 
+/// The vectors of a layer, which share a pack.
+const VECTORS: [TensorKind; 16] = [
+    TensorKind::AttentionNorm,
+    TensorKind::AttentionNormBias,
+    TensorKind::QueryKeyValueBias,
+    TensorKind::QueryBias,
+    TensorKind::KeyBias,
+    TensorKind::ValueBias,
+    TensorKind::QueryNorm,
+    TensorKind::KeyNorm,
+    TensorKind::AttentionOutputBias,
+    TensorKind::PostAttentionNorm,
+    TensorKind::FfnNorm,
+    TensorKind::FfnNormBias,
+    TensorKind::FfnGateBias,
+    TensorKind::FfnUpBias,
+    TensorKind::FfnDownBias,
+    TensorKind::PostFfnNorm,
+];
+
 /// What the planner needs to know of a tensor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PlanTensor {
@@ -50,8 +70,8 @@ pub enum PlanError {
     },
 }
 
-/// Cuts `tensors` into packs near `target` bytes, in execution order: rope factors, embedding; of each layer its norms,
-/// attention heads, attention output, feed-forward blocks and down projection; output norm, head; unused tensors.
+/// Cuts `tensors` into packs near `target` bytes, in execution order: rope factors, embedding, positions; of each layer its
+/// vectors, attention heads, attention output, feed-forward blocks and down projection; output norm, head; unused tensors.
 ///
 /// Every row of every tensor is in exactly one pack, and rows ascend over the packs. A pack is larger than `target` only
 /// where a single key-value group, row or small tensor is.
@@ -59,14 +79,17 @@ pub(crate) fn plan(tensors: &[PlanTensor], config: &ModelConfig, target: u64) ->
     let mut planner = Planner { tensors, target, packs: Vec::new() };
     planner.whole(NO_LAYER, &[TensorKind::RopeFactors])?;
     planner.rows(PackRole::Embedding, NO_LAYER, &[TensorKind::TokenEmbedding])?;
+    planner.rows(PackRole::Embedding, NO_LAYER, &[TensorKind::PositionEmbedding])?;
     for layer in 0..config.layer_count {
-        planner.whole(layer, &[TensorKind::AttentionNorm, TensorKind::FfnNorm])?;
+        planner.whole(layer, &VECTORS)?;
         planner.heads(layer, config)?;
+        planner.rows(PackRole::AttentionHeads, layer, &[TensorKind::QueryKeyValue])?;
         planner.rows(PackRole::AttentionOutput, layer, &[TensorKind::AttentionOutput])?;
         planner.rows(PackRole::MlpBlock, layer, &[TensorKind::FfnGate, TensorKind::FfnUp])?;
+        planner.rows(PackRole::MlpBlock, layer, &[TensorKind::FfnGateUp])?;
         planner.rows(PackRole::MlpDown, layer, &[TensorKind::FfnDown])?;
     }
-    planner.whole(NO_LAYER, &[TensorKind::OutputNorm])?;
+    planner.whole(NO_LAYER, &[TensorKind::OutputNorm, TensorKind::OutputNormBias])?;
     planner.rows(PackRole::Head, NO_LAYER, &[TensorKind::Output])?;
     planner.unused()?;
     Ok(planner.packs)

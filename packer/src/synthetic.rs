@@ -35,7 +35,7 @@ pub fn synthesize(
 ) -> Result<ArchiveReport, Error> {
     // reading checks the limits, and what one hyperparameter asks of another
     let config = ModelConfig::from_params(config.to_params()).map_err(ArchitectureError::from).at(output)?;
-    let architecture = architecture::by_gguf_name("llama").at(output)?;
+    let (architecture, _) = architecture::by_gguf_name("llama").at(output)?;
     let layout = Layout::HuggingFace;
     let tensors = architecture::required(architecture, layout, &config, Dtype::Bf16);
     let metadata = vec![Metadata { key: "general.name".into(), value: "synthetic, gaussian weights".into() }];

@@ -93,16 +93,19 @@ fn gguf_models() {
     gguf_refused("llama.attention.value_length = 32", |m| m.set("llama.attention.value_length", Value::U32(32)));
     gguf_refused("blk.1.ffn_up.weight is missing", |m| m.tensors.retain(|t| t.name != "blk.1.ffn_up.weight"));
     gguf_refused("token_embd.weight is missing", |m| drop(m.tensors.remove(0)));
-    gguf_refused("blk.0.attn_q.bias does not belong", |m| {
-        let t = gguf::Tensor { name: "blk.0.attn_q.bias".into(), ..m.tensors[1].clone() };
+    gguf_refused("blk.0.attn_sinks.weight does not belong", |m| {
+        let t = gguf::Tensor { name: "blk.0.attn_sinks.weight".into(), ..m.tensors[1].clone() };
         m.tensors.push(t);
     });
     gguf_refused("has shape [256, 256], and the hyperparameters ask for [512, 256]", |m| {
         let t = m.tensor("blk.0.attn_q.weight").clone();
         *m.tensor("blk.0.ffn_gate.weight") = gguf::Tensor { name: "blk.0.ffn_gate.weight".into(), ..t };
     });
-    gguf_refused("rope.scaling.type = longrope", |m| {
+    gguf_refused("rope_factors_short.weight is missing", |m| {
         m.set("llama.rope.scaling.type", Value::Text("longrope".into()));
+    });
+    gguf_refused("rope.scaling.type = su", |m| {
+        m.set("llama.rope.scaling.type", Value::Text("su".into()));
     });
 }
 
@@ -142,9 +145,9 @@ fn config_refused(expected: &str, key: &str, value: Json) {
 fn folder_configs() {
     config_refused("MixtralForCausalLM (llama)", "architectures", json!(["MixtralForCausalLM"]));
     config_refused("LlamaForCausalLM (mistral)", "model_type", json!("mistral"));
-    config_refused("attention_bias = true", "attention_bias", json!(true));
-    config_refused("mlp_bias = true", "mlp_bias", json!(true));
-    config_refused("hidden_act = \"gelu\"", "hidden_act", json!("gelu"));
+    config_refused("q_proj.bias is missing", "attention_bias", json!(true));
+    config_refused("gate_proj.bias is missing", "mlp_bias", json!(true));
+    config_refused("hidden_act = \"relu\"", "hidden_act", json!("relu"));
     config_refused("quantization_config = an object", "quantization_config", json!({"bits": 4}));
     config_refused("sliding_window = 4096", "sliding_window", json!(4096));
     config_refused("partial_rotary_factor = 0.5", "partial_rotary_factor", json!(0.5));
@@ -169,8 +172,8 @@ fn folder_configs() {
 #[test]
 fn folder_tensors_and_tokenizers() {
     folder_refused("lm_head.weight is missing", |m| drop(m.tensors.pop()));
-    folder_refused("q_proj.bias does not belong", |m| {
-        let name = "model.layers.0.self_attn.q_proj.bias".into();
+    folder_refused("q_proj.extra does not belong", |m| {
+        let name = "model.layers.0.self_attn.q_proj.extra".into();
         m.tensors.push(hugging_face::Tensor { name, ..m.tensors[0].clone() });
     });
     folder_refused("model.norm.weight is stored as F64", |m| {

@@ -5,7 +5,7 @@
 // x: key-value head, y: QUERIES of the pairs, z: a stretch of `split` keys (with partial results where there are several).
 #include "common.glsl"
 #include "kv.glsl"
-layout(constant_id = 2) const uint HEAD_DIM = 64;   // a multiple of 4
+#include "math.glsl"
 layout(constant_id = 3) const uint QUERIES = 1;
 layout(constant_id = 4) const uint SUBGROUP = 32;   // size of a subgroup
 layout(constant_id = 5) const bool PARTIAL = false; // leave [splits][pairs][HEAD_DIM + 2] for attention_merge
@@ -24,7 +24,10 @@ layout(push_constant) uniform Args {
   uint q_stride;
   uint y_stride;
   uint split;         // keys a stretch
+  uint first;         // the first stretch's first key
+  uint window;        // keys that a query sees, the last of them its own
   float scale;
+  float cap;          // of scores; 0: none
 } a;
 
 const uint QUADS = HEAD_DIM / 4;
@@ -35,9 +38,9 @@ void main() {
   const uint lane = gl_SubgroupInvocationID;
   const uint group = a.heads / a.kv_heads, pairs = a.tokens * group;
   const uint pair0 = gl_WorkGroupID.y * QUERIES;
-  const uint64_t head_base = uint64_t(gl_WorkGroupID.x) * a.capacity * HEAD_DIM;
+  const uint head_row = gl_WorkGroupID.x * a.capacity;
 
-  uint q_at[QUERIES], limit[QUERIES];  // where the query lies, in vec4; keys it sees
+  uint q_at[QUERIES], from[QUERIES], limit[QUERIES];  // where the query lies, in vec4; the keys it sees
   float best[QUERIES], total[QUERIES];
   vec4 sum[QUERIES][OWN];
   vec4 q[QUERIES][OWN];  // quad lane + SUBGROUP * o of the query
@@ -45,6 +48,7 @@ void main() {
     const uint pair = min(pair0 + i, pairs - 1), t = pair / group;
     q_at[i] = (t * a.q_stride + (gl_WorkGroupID.x * group + pair % group) * HEAD_DIM) / 4;
     limit[i] = a.position + t + 1;
+    from[i] = limit[i] - min(limit[i], a.window);
     best[i] = NONE;
     total[i] = 0.0;
     [[unroll]] for (uint o = 0; o < OWN; o++) {
@@ -52,31 +56,34 @@ void main() {
       if (SHARE_Q) q[i][o] = F32x4s(a.q).at[q_at[i] + min(lane + o * SUBGROUP, QUADS - 1)];
     }
   }
-  const uint begin = gl_WorkGroupID.z * a.split;
-  const uint end = min(begin + a.split, limit[QUERIES - 1]);  // pairs ascend, so the last sees most
+  // pairs ascend, so the first sees the earliest key, and the last the latest
+  const uint stretch = a.first + gl_WorkGroupID.z * a.split;
+  const uint begin = max(stretch, from[0]), end = min(stretch + a.split, limit[QUERIES - 1]);
 
   for (uint base = begin; base < end; base += SUBGROUP) {
     const uint j = base + lane;
-    const uint64_t key = head_base + uint64_t(min(j, end - 1)) * HEAD_DIM;
+    const uint key = head_row + min(j, end - 1);
     float score[QUERIES];
     [[unroll]] for (uint i = 0; i < QUERIES; i++) score[i] = 0.0;
     if (SHARE_Q) {
       [[unroll]] for (uint d = 0; d < QUADS; d++) {
-        const vec4 kd = kv_load(a.k, key + 4 * d);
+        const vec4 kd = kv_load(a.k, key, 4 * d);
         [[unroll]] for (uint i = 0; i < QUERIES; i++) {
           score[i] += dot(kd, subgroupBroadcast(q[i][d / SUBGROUP], d % SUBGROUP));
         }
       }
     } else {
       for (uint d = 0; d < QUADS; d++) {
-        const vec4 kd = kv_load(a.k, key + 4 * d);
+        const vec4 kd = kv_load(a.k, key, 4 * d);
         [[unroll]] for (uint i = 0; i < QUERIES; i++) score[i] += dot(kd, F32x4s(a.q).at[q_at[i] + d]);
       }
     }
     float p[QUERIES];
     [[unroll]] for (uint i = 0; i < QUERIES; i++) {
-      const bool seen = j < min(end, limit[i]);
-      const float s = seen ? score[i] * a.scale : NONE;
+      const bool seen = j >= from[i] && j < min(end, limit[i]);
+      float s = score[i] * a.scale;
+      if (a.cap != 0.0) s = a.cap * tanh_of(s / a.cap);
+      s = seen ? s : NONE;
       const float top = max(best[i], subgroupMax(s));
       const float shrink = exp(best[i] - top);
       p[i] = seen ? exp(s - top) : 0.0;
@@ -90,7 +97,7 @@ void main() {
       [[unroll]] for (uint i = 0; i < QUERIES; i++) pn[i] = subgroupShuffle(p[i], n);
       [[unroll]] for (uint o = 0; o < OWN; o++) {
         const uint quad = min(lane + o * SUBGROUP, QUADS - 1);
-        const vec4 vd = kv_load(a.v, head_base + uint64_t(base + n) * HEAD_DIM + 4 * quad);
+        const vec4 vd = kv_load(a.v, head_row + base + n, 4 * quad);
         [[unroll]] for (uint i = 0; i < QUERIES; i++) sum[i][o] = fma(vec4(pn[i]), vd, sum[i][o]);
       }
     }

@@ -12,10 +12,15 @@ layout(push_constant) uniform Args {
   uint part_count;
   uint columns_;
   uint x_stride;
+  uint pad;
+  uint64_t grid;  // of types that refer to one
 } a;
 
 void main() {
   load_table();
+#ifdef GRID
+  grid = a.grid;
+#endif
   const uint token = a.tokens.at[gl_WorkGroupID.x];
   const Part part = find_part(a.packs, a.parts, a.part_count, token);
   if (token - part.first_tile >= part.rows) return;  // of another product

@@ -21,6 +21,7 @@ layout(push_constant) uniform Args {
   uint x_stride;   // a multiple of 4
   uint y_stride;
   uint add;        // 1: y += instead of y =
+  uint64_t grid;   // of types that refer to one
 } a;
 
 void write(uint t, uint r, float v) {
@@ -41,6 +42,9 @@ uint touch(uint64_t first, uint bytes) {
 
 void main() {
   load_table();
+#ifdef GRID
+  grid = a.grid;
+#endif
   const uint tile = gl_WorkGroupID.x;
   const Part part = find_part(a.packs, a.parts, a.part_count, tile);
   const uint row0 = ((tile - part.first_tile) * gl_NumSubgroups + gl_SubgroupID) * ROWS;

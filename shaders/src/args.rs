@@ -38,6 +38,8 @@ pub struct EmbedArgs {
     pub x_stride: u32,
     /// Unused.
     pub pad: u32,
+    /// `embed.comp` only: the grid that the stored type refers to, two bytes a point.
+    pub grid: u64,
 }
 
 /// `matmul.comp`: groups (tiles, tokens / TOKENS, 1).
@@ -64,7 +66,8 @@ pub struct MatmulArgs {
     pub y_stride: u32,
     /// 1: added to y; 0: y is replaced.
     pub add: u32,
-    /// `matmul_matrix.comp` only: what `split.comp` has made of x.
+    /// `matmul_matrix.comp`: what `split.comp` has made of x; `matmul.comp`: the grid that the stored type refers to, two bytes a
+    /// point.
     pub halves: u64,
 }
 
@@ -96,20 +99,53 @@ pub struct MatrixLayoutArgs {
     pub held: u64,
 }
 
-/// `rmsnorm.comp`: groups (tokens, 1, 1).
+/// A vector of weights, or none (`vector.glsl`).
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct VectorArgs {
+    /// Its pack.
+    pub pack: u32,
+    /// Bytes from the start of the pack, below 2^30, and how it is stored in the two bits above.
+    pub place: u32,
+}
+
+impl VectorArgs {
+    /// No vector.
+    pub const ABSENT: Self = Self { pack: u32::MAX, place: 0 };
+    /// Stored as f32, f16 and bf16.
+    pub const F32: u32 = 0;
+    /// See [`F32`](Self::F32).
+    pub const F16: u32 = 1;
+    /// See [`F32`](Self::F32).
+    pub const BF16: u32 = 2;
+
+    /// The vector at `offset` bytes of `pack`, stored as one of the three types.
+    pub fn new(pack: u32, offset: u32, stored: u32) -> Self {
+        debug_assert!(offset < 1 << 30 && stored <= Self::BF16, "a pack is at most 1 GiB long");
+        Self { pack, place: offset | stored << 30 }
+    }
+}
+
+impl Default for VectorArgs {
+    fn default() -> Self {
+        Self::ABSENT
+    }
+}
+
+/// `norm.comp`: groups (tokens, 1, 1).
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 #[repr(C)]
-pub struct RmsNormArgs {
+pub struct NormArgs {
     /// Pack table.
     pub packs: u64,
     /// `[tokens][x_stride]` f32.
     pub x: u64,
-    /// `[tokens][y_stride]` f32, written.
+    /// `[tokens][y_stride]` f32, written or added to.
     pub y: u64,
-    /// The pack of the weight.
-    pub pack: u32,
-    /// Its offset there, in bytes.
-    pub offset: u32,
+    /// `[columns]`.
+    pub weight: VectorArgs,
+    /// `[columns]`, of LayerNorm.
+    pub bias: VectorArgs,
     /// Width.
     pub columns: u32,
     /// f32 a row of x.
@@ -118,12 +154,16 @@ pub struct RmsNormArgs {
     pub y_stride: u32,
     /// Added to the mean square.
     pub eps: f32,
+    /// Added to the weights.
+    pub offset: f32,
+    /// Factor on what is added to y.
+    pub scale: f32,
 }
 
-/// `rope.comp`: groups (pairs / local size, tokens, 1).
+/// `heads.comp`: groups (heads + 2 key-value heads, tokens, 1).
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 #[repr(C)]
-pub struct RopeArgs {
+pub struct HeadsArgs {
     /// `[tokens][stride]` f32: q, k, v.
     pub qkv: u64,
     /// K cache of the layer.
@@ -132,13 +172,23 @@ pub struct RopeArgs {
     pub v: u64,
     /// `[tokens][rope_dims / 2][2]` f32: cos, sin.
     pub turns: u64,
+    /// Pack table.
+    pub packs: u64,
+    /// `[heads * head size]`.
+    pub q_bias: VectorArgs,
+    /// `[kv heads * head size]`.
+    pub k_bias: VectorArgs,
+    /// `[kv heads * head size]`.
+    pub v_bias: VectorArgs,
+    /// `[head size]`.
+    pub q_norm: VectorArgs,
+    /// `[head size]`.
+    pub k_norm: VectorArgs,
     /// Query heads.
     pub heads: u32,
     /// Key-value heads.
     pub kv_heads: u32,
-    /// Size of a head.
-    pub head_dim: u32,
-    /// Leading dimensions that are rotated.
+    /// Leading dimensions that are rotated; 0 rotates none.
     pub rope_dims: u32,
     /// Positions in the cache.
     pub capacity: u32,
@@ -146,8 +196,10 @@ pub struct RopeArgs {
     pub position: u32,
     /// f32 a row of qkv.
     pub stride: u32,
-    /// Unused.
-    pub pad: u32,
+    /// Epsilon of the norms.
+    pub eps: f32,
+    /// Added to the norms' weights.
+    pub norm_offset: f32,
 }
 
 /// `attention.comp`: groups (key-value heads, pairs / QUERIES, splits).
@@ -178,10 +230,14 @@ pub struct AttentionArgs {
     pub y_stride: u32,
     /// Keys a stretch.
     pub split: u32,
+    /// The first stretch's first key.
+    pub first: u32,
+    /// Keys that a query sees, the last of them its own.
+    pub window: u32,
     /// Factor on the scores.
     pub scale: f32,
-    /// Unused.
-    pub pad: u32,
+    /// Scores become `cap * tanh(score / cap)`; 0 leaves them.
+    pub cap: f32,
 }
 
 /// `attention_merge.comp`: groups (heads, tokens, 1).
@@ -206,14 +262,20 @@ pub struct AttentionMergeArgs {
     pub pad: u32,
 }
 
-/// `swiglu.comp`: groups (width / local size, tokens, 1).
+/// `activate.comp`: groups (width / local size, tokens, 1).
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 #[repr(C)]
-pub struct SwigluArgs {
-    /// `[tokens][x_stride]` f32: gate, up.
+pub struct ActivateArgs {
+    /// Pack table.
+    pub packs: u64,
+    /// `[tokens][x_stride]` f32: gate, up; or up alone.
     pub x: u64,
     /// `[tokens][y_stride]` f32, written.
     pub y: u64,
+    /// `[width]`.
+    pub gate_bias: VectorArgs,
+    /// `[width]`.
+    pub up_bias: VectorArgs,
     /// Width of gate, and of up.
     pub width: u32,
     /// f32 a row of x.
@@ -222,4 +284,42 @@ pub struct SwigluArgs {
     pub y_stride: u32,
     /// Unused.
     pub pad: u32,
+}
+
+/// `add.comp`: groups (width / local size, tokens, 1).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct AddArgs {
+    /// Pack table.
+    pub packs: u64,
+    /// `[tokens][x_stride]` f32.
+    pub x: u64,
+    /// `[tokens][y_stride]` f32, written or added to.
+    pub y: u64,
+    /// `[width]`.
+    pub bias: VectorArgs,
+    /// Width.
+    pub width: u32,
+    /// f32 a row of x.
+    pub x_stride: u32,
+    /// f32 a row of y.
+    pub y_stride: u32,
+    /// Factor on x and bias.
+    pub scale: f32,
+}
+
+/// `cap.comp`: groups (width / local size, tokens, 1).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct CapArgs {
+    /// `[tokens][stride]` f32, changed in place.
+    pub x: u64,
+    /// Width.
+    pub width: u32,
+    /// f32 a row.
+    pub stride: u32,
+    /// Factor.
+    pub scale: f32,
+    /// Limit, after the factor; 0: none.
+    pub cap: f32,
 }

@@ -38,25 +38,14 @@ pub enum CompileError {
     NoCompiler,
 }
 
-/// Tables that belong to the format, and are no part of a folder of kernels.
-const GRIDS: [(&str, &str); 6] = [
-    ("iq1.grid", include_str!("../../format-spec/grids/iq1.grid")),
-    ("iq2_xxs.grid", include_str!("../../format-spec/grids/iq2_xxs.grid")),
-    ("iq2_xs.grid", include_str!("../../format-spec/grids/iq2_xs.grid")),
-    ("iq2_s.grid", include_str!("../../format-spec/grids/iq2_s.grid")),
-    ("iq3_xxs.grid", include_str!("../../format-spec/grids/iq3_xxs.grid")),
-    ("iq3_s.grid", include_str!("../../format-spec/grids/iq3_s.grid")),
-];
-
-/// Finds `#include "x.glsl"` in the `include` folder beside the kernels, and grids.
+/// Finds `#include "x.glsl"` in the `include` folder beside the kernels.
 struct Includes(PathBuf);
 
 impl IncludeHandler for Includes {
     fn include(&mut self, _: IncludeType, header: &str, _: &str, _: usize) -> Option<IncludeResult> {
         // A name, not a path: sources cannot reach outside their folder.
         let plain = !header.contains(['/', '\\']);
-        let grid = GRIDS.iter().find(|(name, _)| *name == header).map(|(_, text)| (*text).to_owned());
-        let data = grid.or_else(|| plain.then(|| std::fs::read_to_string(self.0.join(header)).ok())?)?;
+        let data = plain.then(|| std::fs::read_to_string(self.0.join(header)).ok())??;
         Some(IncludeResult { name: header.to_owned(), data })
     }
 }

@@ -35,6 +35,7 @@ const fn packed(name: &'static str, file: &'static str, define: &'static str) ->
 }
 
 const TYPED: [[Kernel; 25]; 2] = every_dtype!("embed" "matmul");
+const QUANTS: [Kernel; 5] = per_dtype!("matmul_quant": "Q4_0" "Q8_0" "Q4_K" "Q5_K" "Q6_K");
 const PACKED: [Kernel; 6] = [
     packed("embed_p11", "embed_packed", "CODEC_P11"),
     packed("embed_p12", "embed_packed", "CODEC_P12"),
@@ -43,14 +44,18 @@ const PACKED: [Kernel; 6] = [
     packed("matrix_p11", "matmul_matrix", "CODEC_P11"),
     packed("matrix_p12", "matmul_matrix", "CODEC_P12"),
 ];
-const PLAIN: [Kernel; 7] = [
+const PLAIN: [Kernel; 11] = [
+    plain("activate"),
+    plain("add"),
     plain("attention"),
     plain("attention_merge"),
+    plain("cap"),
+    plain("half_denormals"),
+    plain("heads"),
     plain("matrix_layout"),
-    plain("rmsnorm"),
-    plain("rope"),
+    plain("norm"),
+    plain("read"),
     plain("split"),
-    plain("swiglu"),
 ];
 
 /// Names of the stored types that the typed kernels exist for.
@@ -60,7 +65,7 @@ pub const DTYPES: [&str; 25] = [
 ];
 
 /// Every kernel variant.
-pub const KERNELS: &[&[Kernel]] = &[&TYPED[0], &TYPED[1], &PACKED, &PLAIN];
+pub const KERNELS: &[&[Kernel]] = &[&TYPED[0], &TYPED[1], &QUANTS, &PACKED, &PLAIN];
 
 /// The kernel of this name.
 pub fn find(name: &str) -> Option<&'static Kernel> {

@@ -10,8 +10,8 @@ mod compile;
 mod kernels;
 
 pub use args::{
-    AttentionArgs, AttentionMergeArgs, EmbedArgs, MatmulArgs, MatrixLayoutArgs, PartArgs, RmsNormArgs, RopeArgs,
-    SplitArgs, SwigluArgs,
+    ActivateArgs, AddArgs, AttentionArgs, AttentionMergeArgs, CapArgs, EmbedArgs, HeadsArgs, MatmulArgs,
+    MatrixLayoutArgs, NormArgs, PartArgs, SplitArgs, VectorArgs,
 };
 pub use compile::{CompileError, compile};
 pub use kernels::{DTYPES, KERNELS, Kernel, find};

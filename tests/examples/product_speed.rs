@@ -2,12 +2,16 @@
 //!
 //! A CONFIG is `FORM/SUBGROUPS/ROWS/WIDE`: FORM one of `bf16`, `f16`, `q8_0`, .. (stored types as they are), `p12`, `p11`
 //! (packed bf16), `m12`, `m11` (packed, on cooperative matrices), `f16~N`, `bf16~N` (f32 narrowed, one in N an exception);
-//! subgroups a workgroup; rows a subgroup (stored types) or tiles a workgroup (matrices); tokens at once. Weights are gaussian, in parts of 16 MiB as the packer cuts them, and larger than any cache: dispatches take
-//! turns over copies. Each line has the median time of a dispatch back to back, and with a barrier after each, and how much
-//! faster that is than the first CONFIG's.
+//! subgroups a workgroup; rows a subgroup (stored types) or tiles a workgroup (matrices); tokens at once. `quant-q8_0`, .. are the
+//! quants by `matmul_quant.comp`, with rows a workgroup and rows on their way at once in the last two places; `read` reads what
+//! bf16 would and does nothing with it: the ceiling. `FORM@FOLDER` takes the kernel from the GLSL sources in a folder, which
+//! may have been edited since this was built. Weights are gaussian, in parts of 16 MiB as the packer cuts them, and larger than
+//! any cache: dispatches take turns over copies. Each line has the median time of a dispatch back to back, and with a barrier
+//! after each, and how much faster that is than the first CONFIG's.
 #![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +31,8 @@ const SAMPLES: usize = 15;
 enum Way {
     Multiply,
     Matrix,
+    Quant,
+    Read,
 }
 
 struct Config {
@@ -39,13 +45,16 @@ struct Config {
     subgroups: u32,
     rows: u32,
     wide: u32,
+    folder: Option<PathBuf>,
 }
 
 impl Config {
     fn parse(text: &str) -> Self {
-        let f: Vec<&str> = text.split('/').collect();
-        let [form, subgroups, rows, wide] = f[..] else { panic!("{text}: FORM/SUBGROUPS/ROWS/WIDE") };
+        let f: Vec<&str> = text.rsplitn(4, '/').collect();
+        let [wide, rows, subgroups, form] = f[..] else { panic!("{text}: FORM/SUBGROUPS/ROWS/WIDE") };
+        let (form, folder) = form.split_once('@').map_or((form, None), |(form, folder)| (form, Some(folder.into())));
         let n = |s: &str| s.parse().unwrap();
+        let (form, quant) = form.strip_prefix("quant-").map_or((form, false), |form| (form, true));
         let plain = Dtype::ALL.into_iter().find(|d| d.name().eq_ignore_ascii_case(form));
         let (form, odd) = form.split_once('~').map_or((form, None), |(form, odd)| (form, Some(n(odd) as usize)));
         let (codec, way) = match form {
@@ -55,10 +64,13 @@ impl Config {
             "p11" => (Codec::P11, Way::Multiply),
             "m12" => (Codec::P12, Way::Matrix),
             "m11" => (Codec::P11, Way::Matrix),
+            "read" => (Codec::Raw, Way::Read),
+            _ if quant => (Codec::Raw, Way::Quant),
             _ => (Codec::Raw, Way::Multiply),
         };
         let dtype = if odd.is_some() { Dtype::F32 } else { plain.unwrap_or(Dtype::Bf16) };
-        Self { name: text.into(), dtype, codec, odd, way, subgroups: n(subgroups), rows: n(rows), wide: n(wide) }
+        let (subgroups, rows, wide) = (n(subgroups), n(rows), n(wide));
+        Self { name: text.into(), dtype, codec, odd, way, subgroups, rows, wide, folder }
     }
 
     /// The type that a kernel for stored types reads.
@@ -75,6 +87,10 @@ impl Config {
         let s = rig.gpu.info().subgroup;
         let local = s * self.subgroups;
         let (name, constants) = match (self.plain(), self.way) {
+            (_, Way::Read) => ("read".into(), vec![local, self.rows]),
+            (_, Way::Quant) => {
+                (format!("matmul_quant_{}", self.dtype), vec![local, s, self.subgroups, self.rows, self.wide])
+            }
             (Some(dtype), _) => {
                 let touch = u32::from(std::env::var_os("TOUCH").is_some());
                 let source = if self.odd.is_some() { 2 } else { 3 };
@@ -83,12 +99,16 @@ impl Config {
             (_, Way::Multiply) => (format!("matmul_{}", self.codec), vec![local, self.wide, s, self.subgroups, 0]),
             _ => (format!("matrix_{}", self.codec), vec![local, self.wide, s, self.subgroups, 0, self.rows]),
         };
-        rig.kernel(&name, &constants, Some(s))
+        match &self.folder {
+            Some(folder) => rig.kernel_in(folder, &name, &constants, Some(s)),
+            None => rig.kernel(&name, &constants, Some(s)),
+        }
     }
 
     /// Rows of a tile, and workgroups that share it.
     fn tile(&self, rig: &KernelRig) -> (u32, u32) {
         match (self.plain(), self.way) {
+            (_, Way::Quant | Way::Read) => (self.rows, 1),
             (Some(_), _) => (self.subgroups * self.rows, 1),
             (_, Way::Multiply) => (32, 32u32.div_ceil(rig.gpu.info().subgroup)),
             _ => (32 * self.rows, 1),
@@ -142,6 +162,12 @@ impl Prepared {
         Self { kernel: config.kernel(rig), copies, y, halves, config }
     }
 
+    /// y, of one dispatch.
+    fn result(&self, rig: &KernelRig, stamps: &Timestamps, x: &Buffer, tokens: usize) -> Vec<f32> {
+        self.run(rig, stamps, x, tokens, 1, false);
+        rig.download(&self.y)
+    }
+
     /// Microseconds a dispatch, of `repeats`.
     fn run(
         &self,
@@ -158,14 +184,15 @@ impl Prepared {
         for i in 0..repeats {
             let matrix = &self.copies[i % self.copies.len()];
             let mut args = matrix.args(x, &self.y, tokens);
-            if self.config.way != Way::Multiply {
+            if self.config.way == Way::Matrix {
                 args.halves = self.halves.address();
                 r.dispatch(&split, bytes_of(&split_args(&args)), [8, tokens.div_ceil(8) as u32, 1]);
                 if barriers {
                     r.barrier();
                 }
             }
-            let groups = [matrix.tiles * self.config.tile(rig).1, tokens.div_ceil(self.config.wide as usize) as u32, 1];
+            let wide = if matches!(self.config.way, Way::Quant | Way::Read) { 1 } else { self.config.wide };
+            let groups = [matrix.tiles * self.config.tile(rig).1, tokens.div_ceil(wide as usize) as u32, 1];
             r.dispatch(&self.kernel, bytes_of(&args), groups);
             if barriers {
                 r.barrier();
@@ -210,9 +237,16 @@ fn main() {
             }
         }
         let times: Vec<[f64; 2]> = times.into_iter().map(|kinds| kinds.map(median)).collect();
-        for (p, [back, apart]) in all.iter().zip(&times) {
+        let results: Vec<Vec<f32>> = all.iter().map(|p| p.result(&rig, &stamps, &x, tokens)).collect();
+        for (i, (p, [back, apart])) in all.iter().zip(&times).enumerate() {
+            // what the first kernel over the same weights says
+            let same = |q: &Prepared| (q.config.dtype, q.config.codec) == (p.config.dtype, p.config.codec);
+            let other = &results[all.iter().position(same).unwrap()];
+            let largest = other.iter().map(|y| y.abs()).filter(|y| y.is_finite()).fold(0.0, f32::max);
+            let error = |(a, b): (&f32, &f32)| if a.is_finite() { (a - b).abs() } else { f32::INFINITY };
+            let apart_by = results[i].iter().zip(other).take(rows).map(error).fold(0.0, f32::max) / largest;
             println!(
-                "{rows}x{columns} tokens {tokens} {:12} {back:8.2} us {:5.0} GB/s {:5.3}x   with barriers {apart:8.2} us {:5.3}x",
+                "{rows}x{columns} tokens {tokens} {:12} {back:8.2} us {:5.0} GB/s {:5.3}x   with barriers {apart:8.2} us {:5.3}x  {apart_by:.0e}",
                 p.config.name,
                 p.copies[0].bytes() as f64 / back / 1e3,
                 times[0][0] / back,

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use symbiote_format::{ByteSize, Codec, ModelConfig, RopeLayout, RopeScaling};
+use symbiote_format::{ByteSize, Codec, Design, ModelConfig, RopeLayout, RopeScaling};
 use symbiote_packer::{Choice, ConvertOptions, Policy, Target, synthesize};
 
 /// Writes an archive of a Llama of any shape, its weights gaussian bf16 made on the way: there is no source.
@@ -96,6 +96,7 @@ fn shape(text: &str) -> Result<ModelConfig, String> {
         rope_dims: 0,
         rope_layout: RopeLayout::Halves,
         rope_scaling: RopeScaling::None,
+        design: Design::default(),
     };
     for pair in numbers.split(',') {
         let (name, value) = pair.split_once('=').ok_or_else(|| format!("{pair}: name=number expected"))?;

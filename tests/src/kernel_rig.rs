@@ -1,5 +1,6 @@
 //! Runs one kernel at a time on a device, for the kernel suites and benches.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use half::f16;
@@ -75,6 +76,12 @@ impl KernelRig {
         self.gpu.pipeline(&PipelineInfo { name, spirv, constants, subgroup }).unwrap()
     }
 
+    /// The same from the GLSL sources in `folder`.
+    pub fn kernel_in(&self, folder: &Path, name: &str, constants: &[u32], subgroup: Option<u32>) -> Arc<Pipeline> {
+        let spirv = symbiote_shaders::compile(name, folder).unwrap_or_else(|e| panic!("{e}"));
+        self.gpu.pipeline(&PipelineInfo { name, spirv: &spirv, constants, subgroup }).unwrap()
+    }
+
     /// A device buffer with these contents.
     pub fn upload<T: bytemuck::Pod>(&self, name: &str, values: &[T]) -> Buffer {
         let bytes: &[u8] = bytemuck::cast_slice(values);
@@ -113,7 +120,8 @@ impl KernelRig {
         bytemuck::cast_slice::<u32, u16>(&self.words(buffer)).iter().map(element).collect()
     }
 
-    fn words(&self, buffer: &Buffer) -> Vec<u32> {
+    /// The 32-bit words of a buffer.
+    pub fn words(&self, buffer: &Buffer) -> Vec<u32> {
         let mut words = vec![0; buffer.len() as usize / 4];
         self.gpu.download(buffer, 0, bytemuck::cast_slice_mut(&mut words)).unwrap();
         words
@@ -161,6 +169,8 @@ pub struct DeviceMatrix {
     /// The parts, as kernels read them.
     pub table: Buffer,
     weights: Vec<Arc<Buffer>>,
+    /// What the stored type refers to.
+    grid: Option<Arc<Buffer>>,
 }
 
 impl DeviceMatrix {
@@ -203,7 +213,8 @@ impl DeviceMatrix {
         let weights: Vec<Arc<Buffer>> = segments.iter().map(|segment| Arc::new(rig.upload("pack", segment))).collect();
         let addresses: Vec<u64> = weights.iter().map(|w| w.address()).collect();
         let (packs, table) = (rig.upload("packs", &addresses), rig.upload("parts", &parts));
-        Self { dtype, rows: out_row - spread.gap, columns, parts, tiles, packs, table, weights }
+        let grid = symbiote_format::dequant::grid(dtype).map(|points| Arc::new(rig.upload("grid", points)));
+        Self { dtype, rows: out_row - spread.gap, columns, parts, tiles, packs, table, weights, grid }
     }
 
     /// The rows of the output that this matrix has, in the order of its own rows.
@@ -223,8 +234,13 @@ impl DeviceMatrix {
             x_stride: self.columns.next_multiple_of(4) as u32,
             y_stride: self.rows.next_multiple_of(4) as u32,
             add: 0,
-            halves: 0,
+            halves: self.grid(),
         }
+    }
+
+    /// Where the grid is that the stored type refers to; 0 if it refers to none.
+    pub fn grid(&self) -> u64 {
+        self.grid.as_ref().map_or(0, |grid| grid.address())
     }
 
     /// The same weights at another place.
@@ -239,7 +255,7 @@ impl DeviceMatrix {
         rig.gpu.wait(rig.gpu.submit(&r.finish().unwrap()).unwrap()).unwrap();
         let addresses: Vec<u64> = weights.iter().map(|w| w.address()).collect();
         let (packs, table) = (rig.upload("packs", &addresses), rig.upload("parts", &self.parts));
-        Self { parts: self.parts.clone(), packs, table, weights, ..*self }
+        Self { parts: self.parts.clone(), packs, table, weights, grid: self.grid.clone(), ..*self }
     }
 
     /// The same weights for tiles of `tile` rows.
@@ -251,7 +267,7 @@ impl DeviceMatrix {
         }
         let addresses: Vec<u64> = self.weights.iter().map(|w| w.address()).collect();
         let (packs, table) = (rig.upload("packs", &addresses), rig.upload("parts", &parts));
-        Self { parts, tiles, packs, table, weights: self.weights.clone(), ..*self }
+        Self { parts, tiles, packs, table, weights: self.weights.clone(), grid: self.grid.clone(), ..*self }
     }
 
     /// Bytes of the packs.

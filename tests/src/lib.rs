@@ -6,6 +6,7 @@ pub mod blocks;
 pub mod fixtures;
 pub mod gguf;
 pub mod kernel_rig;
+pub mod kv_rows;
 pub mod near_halves;
 pub mod oracle;
 pub mod program;

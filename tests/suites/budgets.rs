@@ -6,6 +6,7 @@ use symbiote_format::Codec;
 use symbiote_packer::{Choice, ConvertOptions, Policy, Target, convert};
 use symbiote_runtime::engine::{EngineError, Link, OpenOptions, SymbioteEngine};
 use symbiote_runtime::gpu::GpuOptions;
+use symbiote_runtime::memory::Room;
 use symbiote_runtime::residency::MemoryTier;
 use symbiote_tests::fixtures;
 
@@ -114,5 +115,86 @@ fn logits_are_the_same_bits_under_every_budget() {
             }
             assert!(streamed > 50, "{streamed}");
         }
+    }
+}
+
+/// What an engine computes, step by step, from its state so far: a prompt of two passes, then tokens one by one.
+fn steps(engine: &mut SymbioteEngine, mut between: impl FnMut(&mut SymbioteEngine, usize)) -> Vec<Vec<f32>> {
+    let prompt: Vec<u32> = (0..24).map(|i| i * 7 % 100).collect();
+    let tokens = (0..12).map(|token| vec![token * 11 % 100]);
+    let passes = [prompt].into_iter().chain(tokens).enumerate();
+    let found = passes.map(|(step, tokens)| {
+        between(engine, step);
+        engine.forward(&tokens).unwrap()
+    });
+    let found = found.collect();
+    assert_eq!(engine.gpu().validation_errors(), 0, "{:#?}", engine.gpu().validation_messages());
+    found
+}
+
+fn bits(rows: &[Vec<f32>]) -> Vec<u32> {
+    rows.iter().flatten().map(|v| v.to_bits()).collect()
+}
+
+#[test]
+fn budgets_that_change_in_use_change_no_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    for (fixture, codec) in [("tiny-llama-bf16-tied", Codec::P12), ("tiny-llama", Codec::Raw)] {
+        let pak = archive(folder.path(), fixture, codec);
+        for machine in [Machine::Own, Machine::Discrete] {
+            let (vram, ram) = least(&pak, machine);
+            let whole = Caps { machine, vram: None, ram: None, link: Link::Copy };
+            let expected = steps(&mut open(&pak, whole).unwrap(), |_, _| {});
+            for link in [Link::Copy, Link::Direct] {
+                let mut engine = open(&pak, Caps { link, ..whole }).unwrap();
+                let mut all = 0;
+                let found = steps(&mut engine, |engine, step| {
+                    all = all.max(engine.gpu().memory_used().device);
+                    let part = [8, 8, 7, 6, 6, 4, 2, 0, 0, 3, 8, 8, 1][step];
+                    let cap = vram + all.saturating_sub(vram) * part / 8;
+                    let ram = if step % 2 == 0 { ram + MIB } else { u64::MAX };
+                    if step > 0 {
+                        engine.set_budgets(cap, ram).unwrap_or_else(|e| panic!("{machine:?} {cap} {ram}: {e}"));
+                        let used = engine.gpu().memory_used().device;
+                        assert!(used <= cap, "{used} of {cap}, step {step}, {machine:?}");
+                    }
+                    // too little is refused, and nothing changes
+                    assert!(matches!(engine.set_budgets(vram - 1, u64::MAX), Err(EngineError::Memory { .. })));
+                    assert!(matches!(engine.set_budgets(u64::MAX, 1), Err(EngineError::Ram { .. })));
+                });
+                assert!(bits(&found) == bits(&expected), "{fixture} {codec} {machine:?} {link:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn memory_that_others_take_is_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let pak = archive(folder.path(), "tiny-llama", Codec::Raw);
+    for machine in [Machine::Own, Machine::Discrete] {
+        let caps = Caps { machine, vram: None, ram: None, link: Link::Copy };
+        let expected = steps(&mut open(&pak, caps).unwrap(), |_, _| {});
+        let (least, _) = least(&pak, machine);
+        let mut engine = open(&pak, caps).unwrap();
+        let mut after = Vec::new();
+        let found = steps(&mut engine, |engine, step| {
+            let used = engine.gpu().memory_used().device;
+            after.push(used);
+            let taken = match step {
+                3 => (used - least) / 4,
+                6 => (used - least) / 2,
+                9 => u64::MAX,
+                _ => return,
+            };
+            engine.ask_meter(Box::new(move |_| [Some(Room { budget: 0, usage: taken }), None]));
+        });
+        assert!(bits(&found) == bits(&expected), "{machine:?}");
+        let all = after[3];
+        assert!(after[4] <= all - (all - least) / 4 && after[4] > least, "{after:?}, {least} at least");
+        assert!(after[7] <= after[6] - (after[6] - least) / 2, "{after:?}, {least} at least");
+        // it goes on with what it needs
+        assert_eq!(after[10], least);
+        assert!(engine.memory().plan.slots > 0);
     }
 }

@@ -4,8 +4,10 @@ mod answer;
 mod chat;
 mod interrupt;
 mod library;
+mod limits;
 mod memory;
 mod pack;
+mod prompt_cache;
 mod reload;
 
 use symbiote_runtime::engine::{OpenOptions, SymbioteEngine};

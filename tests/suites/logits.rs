@@ -10,8 +10,13 @@ const F16_CACHE: f64 = 5e-3;
 
 /// An engine under validation.
 fn open(pak: &std::path::Path, kv_type: KvType, batch: u32) -> SymbioteEngine {
+    open_for(pak, kv_type, batch, None)
+}
+
+/// The same, for sequences of at most `context` tokens.
+fn open_for(pak: &std::path::Path, kv_type: KvType, batch: u32, context: Option<u32>) -> SymbioteEngine {
     let gpu = GpuOptions { validation: true, ..GpuOptions::default() };
-    let options = OpenOptions { gpu, kv_type, batch: Some(batch), ..OpenOptions::default() };
+    let options = OpenOptions { gpu, kv_type, batch: Some(batch), context, ..OpenOptions::default() };
     SymbioteEngine::open(pak, &options).unwrap()
 }
 
@@ -63,6 +68,62 @@ fn tiny_llamas_equal_transformers() {
         assert!(whole < 1e-4, "{name}: {whole}");
         assert!(halves < F16_CACHE, "{name}: {halves}");
         assert_eq!(engine.gpu().validation_errors(), 0, "{:?}", engine.gpu().validation_messages());
+    }
+}
+
+/// A tiny random model of every architecture. Each is there in safetensors and in GGUF, or says why not in the script that
+/// made it.
+const ARCHITECTURES: [&str; 14] = [
+    "tiny-llama-biases",
+    "tiny-mistral",
+    "tiny-qwen2",
+    "tiny-qwen2-window",
+    "tiny-qwen3",
+    "tiny-gemma2",
+    "tiny-gemma3",
+    "tiny-phi3-longrope",
+    "tiny-phi3-window",
+    "tiny-olmo2",
+    "tiny-granite",
+    "tiny-smollm3",
+    "tiny-starcoder2",
+    "tiny-gpt2",
+];
+
+/// Over 64 tokens, which are far beyond every window, as one batch and in batches of 7; LongRoPE on either side of the
+/// original context.
+#[test]
+fn every_architecture_equals_transformers() {
+    for name in ARCHITECTURES {
+        let golden = fixtures::json(&format!("{name}/golden.json"));
+        let tokens = ids(&golden["tokens"]);
+        let vocab = golden["vocab"].as_u64().unwrap() as usize;
+        let rows = |file: &str| -> Vec<Vec<f64>> {
+            fixtures::f32s(&format!("{name}/{file}")).chunks_exact(vocab).map(widen).collect()
+        };
+        let expected = rows("golden.f32");
+        let short = golden["short"].as_u64().map(|n| (n as usize, rows("golden-short.f32")));
+        let gguf = format!("{name}/{name}.gguf");
+        let sources = [(name.to_owned(), format!("{name}/config.json")), (gguf.clone(), gguf)];
+        for (source, _) in sources.into_iter().filter(|(_, file)| fixtures::path(file).exists()) {
+            let pak = fixtures::pak(&source);
+            let mut engine = open(&pak, KvType::F32, 64);
+            let whole = worst(&logits(&mut engine, &tokens), &expected);
+            let pieces = worst(&logits(&mut open(&pak, KvType::F32, 7), &tokens), &expected);
+            let halves = worst(&logits(&mut open(&pak, KvType::F16, 7), &tokens), &expected);
+            println!(
+                "{source}: relative error {whole:.1e}, in batches of 7 {pieces:.1e}, keys and values in f16 {halves:.1e}"
+            );
+            assert!(whole < 1e-4 && pieces < 1e-4, "{source}: {whole} {pieces}");
+            assert!(halves < F16_CACHE, "{source}: {halves}");
+            assert_eq!(engine.gpu().validation_errors(), 0, "{:?}", engine.gpu().validation_messages());
+            if let Some((count, expected)) = &short {
+                let mut engine = open_for(&pak, KvType::F32, 64, Some(*count as u32));
+                let error = worst(&logits(&mut engine, &tokens[..*count]), expected);
+                println!("{source}, {count} tokens of context: relative error {error:.1e}");
+                assert!(error < 1e-4, "{source}: {error}");
+            }
+        }
     }
 }
 

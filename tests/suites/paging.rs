@@ -13,7 +13,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use symbiote_format::{Codec, ModelConfig, RopeLayout, RopeScaling};
+use symbiote_format::{Codec, Design, ModelConfig, RopeLayout, RopeScaling};
 use symbiote_packer::{Choice, ConvertOptions, Policy, Target, synthesize};
 use symbiote_tests::program::{RUN, refused};
 
@@ -64,6 +64,7 @@ fn synthetic(pak: &Path, hidden: u32, layers: u32, pack_size: u64) {
         rope_dims: 64,
         rope_layout: RopeLayout::Halves,
         rope_scaling: RopeScaling::None,
+        design: Design::default(),
     };
     let policy = Policy::new(Target::Run, Choice::Only(Codec::P12)).unwrap();
     let options = ConvertOptions { pack_size, policy, threads: None, force: true };

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use symbiote_format::{Codec, ModelConfig, RopeLayout, RopeScaling};
+use symbiote_format::{Codec, Design, ModelConfig, RopeLayout, RopeScaling};
 use symbiote_packer::{ArchiveReport, Choice, ConvertOptions, Policy, Target, synthesize, verify};
 use symbiote_runtime::engine::{OpenOptions, SymbioteEngine};
 
@@ -24,6 +24,7 @@ fn tiny(tied_embeddings: bool) -> ModelConfig {
         rope_dims: 32,
         rope_layout: RopeLayout::Halves,
         rope_scaling: RopeScaling::None,
+        design: Design::default(),
     }
 }
 

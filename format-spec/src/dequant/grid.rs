@@ -1,4 +1,19 @@
-//! Tables of points, which the IQ1, IQ2 and IQ3 types refer to by number. GLSL reads the same files.
+//! Tables of points, which the IQ1, IQ2 and IQ3 types refer to by number.
+
+use crate::Dtype;
+
+/// The points that `dtype` refers to, if it refers to any: two bits an element (IQ1, IQ2) or four (IQ3).
+pub fn grid(dtype: Dtype) -> Option<&'static [u16]> {
+    Some(match dtype {
+        Dtype::Iq1S | Dtype::Iq1M => &IQ1,
+        Dtype::Iq2Xxs => &IQ2_XXS,
+        Dtype::Iq2Xs => &IQ2_XS,
+        Dtype::Iq2S => &IQ2_S,
+        Dtype::Iq3Xxs => &IQ3_XXS,
+        Dtype::Iq3S => &IQ3_S,
+        _ => return None,
+    })
+}
 
 pub(super) static IQ1: [u16; 2048] = read(include_bytes!("../../grids/iq1.grid"));
 pub(super) static IQ2_XXS: [u16; 256] = read(include_bytes!("../../grids/iq2_xxs.grid"));

@@ -7,6 +7,8 @@ mod k_quants;
 mod legacy;
 mod ternary;
 
+pub use grid::grid;
+
 use half::{bf16, f16};
 
 use crate::Dtype;

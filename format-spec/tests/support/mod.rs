@@ -4,9 +4,9 @@
 
 use rkyv::util::AlignedVec;
 use symbiote_format::{
-    Annotation, Codec, Dtype, Header, Index, Metadata, ModelConfig, NO_ID, NO_LAYER, PackRole, Part, Provenance,
-    RopeLayout, RopeScaling, SEGMENT_ALIGN, Sha256, Source, Tensor, TensorKind, Tokenizer, TokenizerKind, WeightPack,
-    align_up, lay_out_parts,
+    Annotation, Codec, Design, Dtype, Header, Index, Metadata, ModelConfig, NO_ID, NO_LAYER, PackRole, Part,
+    Provenance, RopeLayout, RopeScaling, SEGMENT_ALIGN, Sha256, Source, Tensor, TensorKind, Tokenizer, TokenizerKind,
+    WeightPack, align_up, lay_out_parts,
 };
 
 /// Bytes that start where a memory map would.
@@ -113,6 +113,7 @@ pub fn config() -> ModelConfig {
         rope_dims: 16,
         rope_layout: RopeLayout::Interleaved,
         rope_scaling: RopeScaling::Linear { factor: 2.5 },
+        design: Design::default(),
     }
 }
 

@@ -1,15 +1,31 @@
 //! What an architecture is to the packer, and the table of those it knows.
 
-use symbiote_format::{ModelConfig, TensorKind};
+use symbiote_format::{Design, ModelConfig, RopeLayout, TensorKind};
 
 use super::ArchitectureError;
-use super::llama::LLAMA;
+use super::config_json::ConfigJson;
+use super::gguf_keys::GgufKeys;
+use super::rope_json::Rope;
+use super::{gemma2, gemma3, gpt2, granite, llama, mistral, olmo2, phi3, qwen2, qwen3, smollm3, starcoder2};
 use crate::source::StoredTensor;
-use crate::source::gguf::Keys;
 use crate::source::safetensors::JsonObject;
 
 /// The architectures that can be packed.
-const ALL: [&Architecture; 1] = [&LLAMA];
+const ALL: [&Architecture; 13] = [
+    &llama::LLAMA,
+    &mistral::MISTRAL,
+    &qwen2::QWEN2,
+    &qwen3::QWEN3,
+    &gemma2::GEMMA2,
+    &gemma3::GEMMA3,
+    &gemma3::GEMMA3_WITH_VISION,
+    &phi3::PHI3,
+    &olmo2::OLMO2,
+    &granite::GRANITE,
+    &smollm3::SMOLLM3,
+    &starcoder2::STARCODER2,
+    &gpt2::GPT2,
+];
 
 type Result<T> = std::result::Result<T, ArchitectureError>;
 
@@ -30,7 +46,7 @@ impl Layout {
     }
 }
 
-/// An architecture, declared.
+/// An architecture, declared. To add one: write its file, and name it in the table above.
 #[derive(Debug)]
 pub(crate) struct Architecture {
     /// Its name in archives, and `general.architecture` in GGUF.
@@ -39,18 +55,53 @@ pub(crate) struct Architecture {
     pub model_type: &'static str,
     /// One of `architectures` in `config.json`.
     pub class: &'static str,
+    /// Where it is in a larger model that Hugging Face stores whole.
+    pub inside: Option<Inside>,
     /// Its tensors.
     pub tensors: &'static [TensorRule],
-    /// Tensors that some files have and no computation reads.
+    /// Tensors that some files have and no computation reads: `{}` is a number, `*` at the end is anything.
     pub unused: &'static [&'static str],
-    /// Hyperparameters out of GGUF keys, given the rows of the embedding.
-    pub from_gguf: fn(Keys, u32) -> Result<ModelConfig>,
-    /// Hyperparameters out of `config.json`, given the rows of the embedding.
-    pub from_config_json: fn(&JsonObject, u32) -> Result<ModelConfig>,
+    /// How GGUF says its hyperparameters; `None` where GGUF calls it something else.
+    pub gguf: Option<GgufRules>,
+    /// How `config.json` says them; `None` where its safetensors cannot be packed.
+    pub config_json: Option<JsonRules>,
+}
+
+/// The text model in a larger one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inside {
+    /// The object in `config.json` that has its hyperparameters.
+    pub config: &'static str,
+    /// What its tensors' names start with.
+    pub prefix: &'static str,
+}
+
+/// What is particular to an architecture's GGUF keys.
+#[derive(Debug)]
+pub(crate) struct GgufRules {
+    /// Which rows of q and k turn together: interleaved where llama.cpp's converter permutes them.
+    pub rope_layout: RopeLayout,
+    /// The key of the norms' epsilon.
+    pub norm_eps: &'static str,
+    /// What is otherwise than in Llama, given the hyperparameters that all have.
+    pub design: fn(&GgufKeys, &ModelConfig) -> Result<Design>,
+}
+
+/// What is particular to an architecture's `config.json`.
+#[derive(Debug)]
+pub(crate) struct JsonRules {
+    /// What transformers takes where a number or flag (0 or 1) is not there and models rely on it.
+    pub defaults: &'static [(&'static str, f64)],
+    /// The key of the norms' epsilon.
+    pub norm_eps: &'static str,
+    /// Rotary frequencies.
+    pub rope: fn(&ConfigJson, u32) -> Result<Rope>,
+    /// What is otherwise than in Llama, given the hyperparameters that all have.
+    pub design: fn(&ConfigJson, &ModelConfig) -> Result<Design>,
 }
 
 /// One tensor of an architecture, or one of each layer: then its names have a `{}` for the layer's number.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct TensorRule {
     pub kind: TensorKind,
     pub gguf: &'static str,
@@ -65,12 +116,18 @@ pub(crate) struct TensorRule {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Dim {
     Vocabulary,
+    Context,
     Hidden,
     Ffn,
+    /// gate and up rows
+    GateUp,
+    Head,
     /// heads * head size
     Query,
     /// key-value heads * head size
     KeyValue,
+    /// query, key and value rows
+    QueryKeyValue,
     /// rotated dimensions / 2
     RopePairs,
 }
@@ -82,44 +139,50 @@ pub(crate) enum Presence {
     Optional,
     /// Required unless the head is the embedding.
     UnlessTied,
+    /// Required if this flag of `config.json` is set, else not allowed; optional in GGUF, which has no such flags.
+    When(&'static str),
 }
 
 impl Dim {
     pub fn size(self, config: &ModelConfig) -> u64 {
-        u64::from(match self {
-            Self::Vocabulary => config.vocab_size,
-            Self::Hidden => config.hidden_size,
-            Self::Ffn => config.ffn_size,
-            Self::Query => config.query_rows(),
-            Self::KeyValue => config.kv_rows(),
-            Self::RopePairs => config.rope_dims / 2,
-        })
-    }
-}
-
-impl TensorRule {
-    /// The name in a source of this layout, `{}` in it for the layer.
-    pub fn pattern(&self, layout: Layout) -> Option<&'static str> {
-        match layout {
-            Layout::Gguf => Some(self.gguf),
-            Layout::HuggingFace => self.hugging_face,
+        match self {
+            Self::Vocabulary => config.vocab_size.into(),
+            Self::Context => config.context_length.into(),
+            Self::Hidden => config.hidden_size.into(),
+            Self::Ffn => config.ffn_size.into(),
+            Self::GateUp => 2 * u64::from(config.ffn_size),
+            Self::Head => config.head_dim.into(),
+            Self::Query => config.query_rows().into(),
+            Self::KeyValue => config.kv_rows().into(),
+            Self::QueryKeyValue => u64::from(config.query_rows()) + 2 * u64::from(config.kv_rows()),
+            Self::RopePairs => (config.rope_dims / 2).into(),
         }
     }
 }
 
 impl Architecture {
+    /// The name that a rule gives in a source of this layout, `{}` in it for the layer; `None` if that stores no such tensor.
+    pub fn pattern(&self, rule: &TensorRule, layout: Layout) -> Option<String> {
+        match layout {
+            Layout::Gguf => Some(rule.gguf.into()),
+            Layout::HuggingFace => {
+                rule.hugging_face.map(|name| format!("{}{name}", self.inside.map_or("", |inside| inside.prefix)))
+            }
+        }
+    }
+
     /// The name of a tensor that is in no layer; empty if a source of this layout has none.
-    pub fn tensor_name(&self, layout: Layout, kind: TensorKind) -> &'static str {
+    pub fn tensor_name(&self, layout: Layout, kind: TensorKind) -> String {
         let rule = self.tensors.iter().find(|rule| rule.kind == kind);
-        rule.and_then(|rule| rule.pattern(layout)).unwrap_or_default()
+        rule.and_then(|rule| self.pattern(rule, layout)).unwrap_or_default()
     }
 
     /// Rows of the token embedding, which is what counts as the vocabulary's size.
     pub fn vocabulary(&self, layout: Layout, tensors: &[StoredTensor]) -> Result<u32> {
         let name = self.tensor_name(layout, TensorKind::TokenEmbedding);
         let found = tensors.iter().find(|t| t.name == name);
-        let found = found.ok_or_else(|| ArchitectureError::MissingTensor { name: name.into() })?;
-        let refuse = || ArchitectureError::Embedding { name: name.into(), found: found.shape.clone() };
+        let found = found.ok_or_else(|| ArchitectureError::MissingTensor { name: name.clone() })?;
+        let refuse = || ArchitectureError::Embedding { name: name.clone(), found: found.shape.clone() };
         match found.shape[..] {
             [rows, _] => u32::try_from(rows).map_err(|_| refuse()),
             _ => Err(refuse()),
@@ -127,30 +190,32 @@ impl Architecture {
     }
 }
 
-/// The architecture that a GGUF file names.
-pub(crate) fn by_gguf_name(name: &str) -> Result<&'static Architecture> {
-    ALL.into_iter().find(|a| a.name == name).ok_or_else(|| unknown(name, |a| a.name))
+/// The architecture that a GGUF file names, and how GGUF says its hyperparameters.
+pub(crate) fn by_gguf_name(name: &str) -> Result<(&'static Architecture, &'static GgufRules)> {
+    let known = || ALL.into_iter().filter_map(|a| Some((a, a.gguf.as_ref()?)));
+    known().find(|(a, _)| a.name == name).ok_or_else(|| unknown(name, known().map(|(a, _)| a.name)))
 }
 
-/// The architecture that a `config.json` names: by class where it lists classes, and by model type.
-pub(crate) fn by_config_json(config: &JsonObject) -> Result<&'static Architecture> {
+/// The architecture that a `config.json` names, by class where it lists classes and by model type, and how it says its
+/// hyperparameters.
+pub(crate) fn by_config_json(config: &JsonObject) -> Result<(&'static Architecture, &'static JsonRules)> {
     let classes = config.get("architectures").and_then(|v| v.as_array()).map(Vec::as_slice).unwrap_or_default();
     let classes: Vec<&str> = classes.iter().filter_map(|v| v.as_str()).collect();
     let model_type = config.text("model_type")?;
     let class_fits = |a: &Architecture| classes.is_empty() || classes.contains(&a.class);
     let type_fits = |a: &Architecture| model_type.map_or(!classes.is_empty(), |t| t == a.model_type);
     if let Some(found) = ALL.into_iter().find(|a| class_fits(a) && type_fits(a)) {
-        return Ok(found);
+        let rules = found.config_json.as_ref().ok_or(ArchitectureError::GgufOnly { class: found.class })?;
+        return Ok((found, rules));
     }
     let found = match (classes.first(), model_type) {
         (Some(class), Some(model_type)) => format!("{class} ({model_type})"),
         (Some(class), None) => (*class).into(),
         (None, found) => found.unwrap_or("not named in config.json").into(),
     };
-    Err(unknown(&found, |a| a.class))
+    Err(unknown(&found, ALL.into_iter().filter(|a| a.config_json.is_some()).map(|a| a.class)))
 }
 
-fn unknown(found: &str, name: impl Fn(&Architecture) -> &'static str) -> ArchitectureError {
-    let known: Vec<_> = ALL.into_iter().map(name).collect();
-    ArchitectureError::Unknown { found: found.into(), known: known.join(", ") }
+fn unknown(found: &str, known: impl Iterator<Item = &'static str>) -> ArchitectureError {
+    ArchitectureError::Unknown { found: found.into(), known: known.collect::<Vec<_>>().join(", ") }
 }

@@ -16,6 +16,12 @@ pub enum ArchitectureError {
         /// What it could be.
         known: String,
     },
+    /// An architecture whose safetensors cannot be packed as they are.
+    #[error("{class} stores its matrices transposed in safetensors: convert the model to GGUF first, and pack that")]
+    GgufOnly {
+        /// Its class.
+        class: &'static str,
+    },
     /// A hyperparameter that must be there.
     #[error("{key} is missing")]
     MissingKey {
@@ -51,6 +57,24 @@ pub enum ArchitectureError {
         name: String,
         /// The architecture.
         architecture: &'static str,
+    },
+    /// A tensor that `config.json` says the model does not have.
+    #[error(
+        "tensor {name} is there, and {key} is false: set {key} to true in config.json to use it, or remove that tensor"
+    )]
+    TensorAgainstFlag {
+        /// Its name.
+        name: String,
+        /// The flag.
+        key: &'static str,
+    },
+    /// A vector that is not stored as plain numbers.
+    #[error("tensor {name} is a vector stored as {dtype}: it must be F32, F16 or BF16")]
+    CodedVector {
+        /// Its name.
+        name: String,
+        /// How it is stored.
+        dtype: &'static str,
     },
     /// A tensor of another shape than the hyperparameters ask for.
     #[error("tensor {name} has shape {found:?}, and the hyperparameters ask for {expected:?}")]

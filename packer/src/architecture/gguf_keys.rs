@@ -1,30 +1,23 @@
 //! Hyperparameters out of GGUF keys.
 
-use symbiote_format::{ModelConfig, RopeLayout};
+use std::cell::RefCell;
+use std::collections::HashSet;
 
-use super::{ArchitectureError, rope_gguf};
+use symbiote_format::{Design, ModelConfig};
+
+use super::ArchitectureError;
+use super::description::GgufRules;
+use super::layers::{LayerFlags, all};
+use super::rope_gguf::{self, StoredFactors};
 use crate::source::gguf::Keys;
 
 type Result<T> = std::result::Result<T, ArchitectureError>;
 
-/// Keys below the architecture's name that are read here.
-const READ: [&str; 10] = [
-    "context_length",
-    "embedding_length",
-    "block_count",
-    "feed_forward_length",
-    "attention.head_count",
-    "attention.head_count_kv",
-    "attention.key_length",
-    "attention.value_length",
-    "attention.layer_norm_rms_epsilon",
-    "rope.dimension_count",
-];
-
 /// Keys that change nothing here: the embedding's own rows count, and the rest is history.
 const IGNORED: [&str; 2] = ["vocab_size", "tensor_data_layout"];
 
-/// Keys that would change the computation, with the one value that does not.
+/// Keys that would change the computation, with the one value that does not. They hold where the architecture does not
+/// read the key.
 const NEUTRAL: [(&str, &str); 7] = [
     ("expert_count", "0"),
     ("expert_used_count", "0"),
@@ -35,93 +28,153 @@ const NEUTRAL: [(&str, &str); 7] = [
     ("logit_scale", "1"),
 ];
 
-/// Llama's hyperparameters. `vocab_size` is the embedding's.
-pub(super) fn llama(keys: Keys, vocab_size: u32) -> Result<ModelConfig> {
-    let p = Prefixed { keys, prefix: "llama" };
-    p.check_all_known()?;
-    let (hidden_size, head_count) = (p.required_u32("embedding_length")?, p.required_u32("attention.head_count")?);
-    let head_dim = match p.u32("attention.key_length")? {
-        Some(head_dim) => head_dim,
-        None => hidden_size.checked_div(head_count).unwrap_or(0),
-    };
-    let value_len = p.u32("attention.value_length")?.unwrap_or(head_dim);
-    if value_len != head_dim {
-        return Err(p.unsupported("attention.value_length", value_len, format!("the head size, {head_dim}")));
-    }
-    let context_length = p.required_u32("context_length")?;
-    let config = ModelConfig {
-        vocab_size,
-        context_length,
-        hidden_size,
-        layer_count: p.required_u32("block_count")?,
-        head_count,
-        kv_head_count: p.u32("attention.head_count_kv")?.unwrap_or(head_count),
-        head_dim,
-        ffn_size: p.required_u32("feed_forward_length")?,
-        norm_eps: p.required(p.float("attention.layer_norm_rms_epsilon")?, "attention.layer_norm_rms_epsilon")?,
-        // settled by the presence of the head
-        tied_embeddings: false,
-        rope_base: p.float("rope.freq_base")?.unwrap_or(10_000.0),
-        rope_dims: p.u32("rope.dimension_count")?.unwrap_or(head_dim),
-        rope_layout: RopeLayout::Interleaved,
-        rope_scaling: rope_gguf::scaling(p, context_length)?,
-    };
-    Ok(ModelConfig::from_params(config.to_params())?)
+/// The hyperparameters of a model of the architecture `name`, whose `rules` these are. `vocab_size` is the embedding's;
+/// `factors` are the divisors of rotary frequencies that are stored as tensors.
+pub(crate) fn from_gguf(
+    name: &'static str,
+    rules: &GgufRules,
+    keys: Keys,
+    vocab_size: u32,
+    factors: StoredFactors,
+) -> Result<ModelConfig> {
+    let keys = GgufKeys { keys, prefix: name, read: RefCell::default() };
+    let config = keys.config(rules, vocab_size, factors)?;
+    keys.check_all_known()?;
+    Ok(config)
 }
 
-/// The keys below one architecture's name.
-#[derive(Clone, Copy)]
-pub(super) struct Prefixed<'k, 'a> {
+/// The keys below one architecture's name. It remembers what was read.
+pub(crate) struct GgufKeys<'k, 'a> {
     keys: Keys<'k, 'a>,
     prefix: &'static str,
+    read: RefCell<HashSet<&'static str>>,
 }
 
-impl Prefixed<'_, '_> {
-    fn key(self, name: &str) -> String {
+impl GgufKeys<'_, '_> {
+    fn config(&self, rules: &GgufRules, vocab_size: u32, factors: StoredFactors) -> Result<ModelConfig> {
+        let (hidden_size, head_count) =
+            (self.required_u32("embedding_length")?, self.required_u32("attention.head_count")?);
+        let head_dim = match self.u32("attention.key_length")? {
+            Some(head_dim) => head_dim,
+            None => hidden_size.checked_div(head_count).unwrap_or(0),
+        };
+        let value_len = self.u32("attention.value_length")?.unwrap_or(head_dim);
+        if value_len != head_dim {
+            return Err(self.unsupported("attention.value_length", value_len, format!("the head size, {head_dim}")));
+        }
+        let context_length = self.required_u32("context_length")?;
+        let rope_dims = self.u32("rope.dimension_count")?.unwrap_or(head_dim);
+        let mut config = ModelConfig {
+            vocab_size,
+            context_length,
+            hidden_size,
+            layer_count: self.required_u32("block_count")?,
+            head_count,
+            kv_head_count: self.u32("attention.head_count_kv")?.unwrap_or(head_count),
+            head_dim,
+            ffn_size: self.required_u32("feed_forward_length")?,
+            norm_eps: self.required(self.float(rules.norm_eps)?, rules.norm_eps)?,
+            // settled by the presence of the head
+            tied_embeddings: false,
+            rope_base: self.float("rope.freq_base")?.unwrap_or(10_000.0),
+            rope_dims,
+            rope_layout: rules.rope_layout,
+            rope_scaling: rope_gguf::scaling(self, context_length, rope_dims, factors)?,
+            design: Design::default(),
+        };
+        // what follows makes lists of as many numbers as there are layers
+        config = ModelConfig::from_params(config.to_params())?;
+        config.design = (rules.design)(self, &config)?;
+        Ok(ModelConfig::from_params(config.to_params())?)
+    }
+
+    fn key(&self, name: &'static str) -> String {
+        self.knows(name);
         format!("{}.{name}", self.prefix)
     }
 
-    pub fn u32(self, name: &str) -> Result<Option<u32>> {
-        let key = self.key(name);
-        let value = self.keys.unsigned(&key)?;
+    /// Counts a key as known, whatever its value.
+    pub fn knows(&self, name: &'static str) {
+        self.read.borrow_mut().insert(name);
+    }
+
+    pub fn u32(&self, name: &'static str) -> Result<Option<u32>> {
+        let value = self.keys.unsigned(&self.key(name))?;
         let narrow = |n: u64| u32::try_from(n).map_err(|_| self.unsupported(name, n, "below 2^32"));
         value.map(narrow).transpose()
     }
 
-    pub fn float(self, name: &str) -> Result<Option<f32>> {
+    pub fn float(&self, name: &'static str) -> Result<Option<f32>> {
         Ok(self.keys.float(&self.key(name))?)
     }
 
-    pub fn text(self, name: &str) -> Result<Option<String>> {
+    /// A factor, where one is set: 0 has always stood for "none".
+    pub fn factor(&self, name: &'static str) -> Result<Option<f32>> {
+        Ok(self.float(name)?.filter(|x| *x != 0.0))
+    }
+
+    pub fn bool(&self, name: &'static str) -> Result<Option<bool>> {
+        Ok(self.keys.bool(&self.key(name))?)
+    }
+
+    pub fn text(&self, name: &'static str) -> Result<Option<String>> {
         Ok(self.keys.text(&self.key(name))?.map(String::from))
     }
 
-    pub fn required<T>(self, value: Option<T>, name: &str) -> Result<T> {
+    pub fn required<T>(&self, value: Option<T>, name: &'static str) -> Result<T> {
         value.ok_or_else(|| ArchitectureError::MissingKey { key: self.key(name) })
     }
 
-    fn required_u32(self, name: &str) -> Result<u32> {
+    fn required_u32(&self, name: &'static str) -> Result<u32> {
         self.required(self.u32(name)?, name)
     }
 
-    pub fn unsupported(self, name: &str, found: impl ToString, expected: impl Into<String>) -> ArchitectureError {
+    /// The window of the layers that have one; `None` where the file says 0 or nothing.
+    pub fn window(&self) -> Result<Option<u32>> {
+        Ok(self.u32("attention.sliding_window")?.filter(|window| *window != 0))
+    }
+
+    /// That window in every layer.
+    pub fn window_everywhere(&self, config: &ModelConfig) -> Result<Vec<u32>> {
+        Ok(self.window()?.map(|window| LayerFlags::of(config, all).windows(window)).unwrap_or_default())
+    }
+
+    /// Which layers see a window: as the file lists them, or all but the last of every `period`, the file's or this.
+    pub fn windowed(&self, config: &ModelConfig, period: u32) -> Result<LayerFlags> {
+        const NAME: &str = "attention.sliding_window_pattern";
+        let key = self.key(NAME);
+        if self.keys.is_array(&key) {
+            let flags = self.keys.array(&key, "an array of true or false", |array| array.bools())?;
+            let flags = flags.filter(|flags| flags.len() == config.layer_count as usize).map(LayerFlags);
+            return flags.ok_or_else(|| self.unsupported(NAME, "a list", format!("{} flags", config.layer_count)));
+        }
+        let period = self.u32(NAME)?.unwrap_or(period);
+        Ok(LayerFlags::of(config, |layer| period == 0 || layer % period < period - 1))
+    }
+
+    pub fn unsupported(
+        &self,
+        name: &'static str,
+        found: impl ToString,
+        expected: impl Into<String>,
+    ) -> ArchitectureError {
         ArchitectureError::Unsupported { key: self.key(name), found: found.to_string(), expected: expected.into() }
     }
 
-    /// Every key of the architecture is read, known to change nothing, or neutral.
-    fn check_all_known(self) -> Result<()> {
+    /// Every key of the architecture has been read, is known to change nothing, or neutral.
+    fn check_all_known(&self) -> Result<()> {
         let names = self.keys.0.iter().filter_map(|(key, value)| {
             let name = key.strip_prefix(self.prefix)?.strip_prefix('.')?;
-            Some((name, value))
+            Some((*key, name, value))
         });
-        for (name, value) in names {
-            if READ.contains(&name) || IGNORED.contains(&name) || rope_gguf::READ.contains(&name) {
+        for (key, name, value) in names {
+            if self.read.borrow().contains(name) || IGNORED.contains(&name) {
                 continue;
             }
             match NEUTRAL.iter().find(|(neutral, _)| *neutral == name) {
                 Some((_, expected)) if value.to_string() == *expected => {}
-                Some((_, expected)) => return Err(self.unsupported(name, value, *expected)),
-                None => return Err(ArchitectureError::UnknownKey { key: self.key(name) }),
+                Some((name, expected)) => return Err(self.unsupported(name, value, *expected)),
+                None => return Err(ArchitectureError::UnknownKey { key: key.into() }),
             }
         }
         Ok(())

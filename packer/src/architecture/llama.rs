@@ -1,84 +1,58 @@
-//! Llama and the models built exactly like it: SmolLM2, TinyLlama, Yi and others.
+//! Llama and the models built exactly like it: SmolLM2, TinyLlama, Yi, DeepSeek LLM, Falcon 3 and others. GGUF calls
+//! Mistral so too.
 
-use symbiote_format::TensorKind;
+use symbiote_format::{Activation, Design, RopeLayout};
 
-use super::description::{Architecture, Dim, Presence, TensorRule};
-use super::{config_json, gguf_keys};
-use Dim::{Ffn, Hidden, KeyValue, Query, RopePairs, Vocabulary};
+use super::description::{Architecture, GgufRules, JsonRules};
+use super::rope_json;
+use super::tensor_rules::{
+    ATTENTION_NORM, ATTENTION_OUTPUT, ATTENTION_OUTPUT_BIAS, FFN_DOWN, FFN_DOWN_BIAS, FFN_GATE, FFN_GATE_BIAS,
+    FFN_NORM, FFN_UP, FFN_UP_BIAS, KEY, KEY_BIAS, OUTPUT, OUTPUT_NORM, QUERY, QUERY_BIAS, ROPE_FACTORS, ROTARY_TABLES,
+    TOKEN_EMBEDDING, VALUE, VALUE_BIAS,
+};
 
 pub(super) const LLAMA: Architecture = Architecture {
     name: "llama",
     model_type: "llama",
     class: "LlamaForCausalLM",
+    inside: None,
     tensors: &[
-        optional(TensorKind::RopeFactors, "rope_freqs.weight", None, &[RopePairs]),
-        required(TensorKind::TokenEmbedding, "token_embd.weight", "model.embed_tokens.weight", &[Vocabulary, Hidden]),
-        layer(
-            TensorKind::AttentionNorm,
-            "blk.{}.attn_norm.weight",
-            "model.layers.{}.input_layernorm.weight",
-            &[Hidden],
-        ),
-        layer(TensorKind::Query, "blk.{}.attn_q.weight", "model.layers.{}.self_attn.q_proj.weight", &[Query, Hidden]),
-        layer(TensorKind::Key, "blk.{}.attn_k.weight", "model.layers.{}.self_attn.k_proj.weight", &[KeyValue, Hidden]),
-        layer(
-            TensorKind::Value,
-            "blk.{}.attn_v.weight",
-            "model.layers.{}.self_attn.v_proj.weight",
-            &[KeyValue, Hidden],
-        ),
-        layer(
-            TensorKind::AttentionOutput,
-            "blk.{}.attn_output.weight",
-            "model.layers.{}.self_attn.o_proj.weight",
-            &[Hidden, Query],
-        ),
-        layer(
-            TensorKind::FfnNorm,
-            "blk.{}.ffn_norm.weight",
-            "model.layers.{}.post_attention_layernorm.weight",
-            &[Hidden],
-        ),
-        layer(TensorKind::FfnGate, "blk.{}.ffn_gate.weight", "model.layers.{}.mlp.gate_proj.weight", &[Ffn, Hidden]),
-        layer(TensorKind::FfnUp, "blk.{}.ffn_up.weight", "model.layers.{}.mlp.up_proj.weight", &[Ffn, Hidden]),
-        layer(TensorKind::FfnDown, "blk.{}.ffn_down.weight", "model.layers.{}.mlp.down_proj.weight", &[Hidden, Ffn]),
-        required(TensorKind::OutputNorm, "output_norm.weight", "model.norm.weight", &[Hidden]),
-        TensorRule {
-            kind: TensorKind::Output,
-            gguf: "output.weight",
-            hugging_face: Some("lm_head.weight"),
-            shape: &[Vocabulary, Hidden],
-            presence: Presence::UnlessTied,
+        ROPE_FACTORS,
+        TOKEN_EMBEDDING,
+        ATTENTION_NORM,
+        QUERY,
+        QUERY_BIAS.when("attention_bias"),
+        KEY,
+        KEY_BIAS.when("attention_bias"),
+        VALUE,
+        VALUE_BIAS.when("attention_bias"),
+        ATTENTION_OUTPUT,
+        ATTENTION_OUTPUT_BIAS.when("attention_bias"),
+        FFN_NORM,
+        FFN_GATE,
+        FFN_GATE_BIAS.when("mlp_bias"),
+        FFN_UP,
+        FFN_UP_BIAS.when("mlp_bias"),
+        FFN_DOWN,
+        FFN_DOWN_BIAS.when("mlp_bias"),
+        OUTPUT_NORM,
+        OUTPUT,
+    ],
+    unused: ROTARY_TABLES,
+    gguf: Some(GgufRules {
+        rope_layout: RopeLayout::Interleaved,
+        norm_eps: "attention.layer_norm_rms_epsilon",
+        design: |keys, config| {
+            // Mistral's: of all layers
+            Ok(Design { windows: keys.window_everywhere(config)?, ..Design::default() })
         },
-    ],
-    unused: &[
-        "model.layers.{}.self_attn.rotary_emb.inv_freq",
-        "model.rotary_emb.inv_freq",
-        "blk.{}.attn_rot_embd.weight",
-    ],
-    from_gguf: gguf_keys::llama,
-    from_config_json: config_json::llama,
+    }),
+    config_json: Some(JsonRules {
+        defaults: &[],
+        norm_eps: "rms_norm_eps",
+        rope: rope_json::plain,
+        design: |json, _| {
+            Ok(Design { activation: json.activation("hidden_act", Activation::Silu)?, ..Design::default() })
+        },
+    }),
 };
-
-const fn required(
-    kind: TensorKind,
-    gguf: &'static str,
-    hugging_face: &'static str,
-    shape: &'static [Dim],
-) -> TensorRule {
-    TensorRule { kind, gguf, hugging_face: Some(hugging_face), shape, presence: Presence::Required }
-}
-
-/// Required in every layer: the `{}` in its names makes it so.
-const fn layer(kind: TensorKind, gguf: &'static str, hugging_face: &'static str, shape: &'static [Dim]) -> TensorRule {
-    required(kind, gguf, hugging_face, shape)
-}
-
-const fn optional(
-    kind: TensorKind,
-    gguf: &'static str,
-    hugging_face: Option<&'static str>,
-    shape: &'static [Dim],
-) -> TensorRule {
-    TensorRule { kind, gguf, hugging_face, shape, presence: Presence::Optional }
-}

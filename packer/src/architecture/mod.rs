@@ -3,12 +3,28 @@
 mod config_json;
 mod description;
 mod error;
+mod gemma2;
+mod gemma3;
 mod gguf_keys;
+mod gpt2;
+mod granite;
+mod layers;
 mod llama;
+mod mistral;
+mod olmo2;
+mod phi3;
+mod qwen2;
+mod qwen3;
 mod rope_gguf;
 mod rope_json;
+mod smollm3;
+mod starcoder2;
+mod tensor_rules;
 mod tensors;
 
+pub(crate) use config_json::from_config_json;
 pub(crate) use description::{Architecture, Layout, by_config_json, by_gguf_name};
 pub use error::ArchitectureError;
+pub(crate) use gguf_keys::from_gguf;
+pub(crate) use rope_gguf::StoredFactors;
 pub(crate) use tensors::{ModelTensor, assign, required};

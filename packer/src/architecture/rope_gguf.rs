@@ -3,11 +3,17 @@
 use symbiote_format::RopeScaling;
 
 use super::ArchitectureError;
-use super::gguf_keys::Prefixed;
+use super::gguf_keys::GgufKeys;
 
-/// Keys below the architecture's name that are read here. `finetuned` says how the model was made and changes nothing.
-pub(super) const READ: [&str; 12] = [
-    "rope.freq_base",
+type Result<T> = std::result::Result<T, ArchitectureError>;
+
+/// Tensors with the divisors of LongRoPE.
+pub(super) const SHORT: &str = "rope_factors_short.weight";
+/// Likewise, beyond the original context.
+pub(super) const LONG: &str = "rope_factors_long.weight";
+
+/// Keys that only some scalings read. `finetuned` says how the model was made and changes nothing.
+const KNOWN: [&str; 11] = [
     "rope.scale_linear",
     "rope.scaling.type",
     "rope.scaling.factor",
@@ -21,8 +27,26 @@ pub(super) const READ: [&str; 12] = [
     "rope.scaling.yarn_log_multiplier",
 ];
 
+/// Divisors of the rotary frequencies that a file stores as tensors.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StoredFactors {
+    pub short: Option<Vec<f32>>,
+    pub long: Option<Vec<f32>>,
+}
+
+impl StoredFactors {
+    /// The names of the tensors: short, long.
+    pub const NAMES: [&'static str; 2] = [SHORT, LONG];
+}
+
 /// The scaling. Divisors in a `rope_freqs` tensor (Llama 3.1) come on top of it.
-pub(super) fn scaling(p: Prefixed, context_length: u32) -> Result<RopeScaling, ArchitectureError> {
+pub(super) fn scaling(
+    p: &GgufKeys,
+    context_length: u32,
+    rope_dims: u32,
+    factors: StoredFactors,
+) -> Result<RopeScaling> {
+    KNOWN.into_iter().for_each(|name| p.knows(name));
     let kind = p.text("rope.scaling.type")?;
     let factor = match p.float("rope.scaling.factor")? {
         Some(factor) => Some(factor),
@@ -31,7 +55,22 @@ pub(super) fn scaling(p: Prefixed, context_length: u32) -> Result<RopeScaling, A
     // 0 has always stood for "none"
     let factor = factor.filter(|f| *f != 0.0).unwrap_or(1.0);
     let attention_factor = p.float("rope.scaling.attn_factor")?.unwrap_or(1.0);
+    let original_context = p.u32("rope.scaling.original_context_length")?.unwrap_or(context_length);
     let kind = kind.as_deref().unwrap_or("linear");
+    // a file with divisors need not name its scaling
+    let stored = factors.short.is_some() || factors.long.is_some();
+    if kind == "longrope" || stored {
+        if !["longrope", "linear"].contains(&kind) {
+            return Err(p.unsupported("rope.scaling.type", kind, format!("longrope beside {SHORT}")));
+        }
+        must_be(p, "rope.scaling.factor", factor, &[1.0])?;
+        return Ok(RopeScaling::LongRope {
+            short: divisors(factors.short, SHORT, rope_dims)?,
+            long: divisors(factors.long, LONG, rope_dims)?,
+            original_context,
+            attention_factor,
+        });
+    }
     if kind != "yarn" {
         must_be(p, "rope.scaling.attn_factor", attention_factor, &[1.0])?;
     }
@@ -41,37 +80,35 @@ pub(super) fn scaling(p: Prefixed, context_length: u32) -> Result<RopeScaling, A
         "linear" => Ok(RopeScaling::Linear { factor }),
         "yarn" => {
             // negative: not set
-            must_be(
-                p,
-                "rope.scaling.yarn_ext_factor",
-                p.float("rope.scaling.yarn_ext_factor")?.unwrap_or(1.0),
-                &[1.0, -1.0],
-            )?;
-            must_be(
-                p,
-                "rope.scaling.yarn_attn_factor",
-                p.float("rope.scaling.yarn_attn_factor")?.unwrap_or(1.0),
-                &[1.0, -1.0],
-            )?;
-            must_be(
-                p,
-                "rope.scaling.yarn_log_multiplier",
-                p.float("rope.scaling.yarn_log_multiplier")?.unwrap_or(0.0),
-                &[0.0],
-            )?;
+            for (name, plain) in [
+                ("rope.scaling.yarn_ext_factor", &[1.0, -1.0][..]),
+                ("rope.scaling.yarn_attn_factor", &[1.0, -1.0]),
+                ("rope.scaling.yarn_log_multiplier", &[0.0]),
+            ] {
+                must_be(p, name, p.float(name)?.unwrap_or(plain[0]), plain)?;
+            }
             let attention = if factor > 1.0 { 0.1 * factor.ln() + 1.0 } else { 1.0 };
             Ok(RopeScaling::Yarn {
                 factor,
-                original_context: p.u32("rope.scaling.original_context_length")?.unwrap_or(context_length),
+                original_context,
                 beta_fast: p.float("rope.scaling.yarn_beta_fast")?.filter(|b| *b > 0.0).unwrap_or(32.0),
                 beta_slow: p.float("rope.scaling.yarn_beta_slow")?.filter(|b| *b > 0.0).unwrap_or(1.0),
                 attention_factor: attention * attention_factor,
             })
         }
-        other => Err(p.unsupported("rope.scaling.type", other, "none, linear or yarn")),
+        other => Err(p.unsupported("rope.scaling.type", other, "none, linear, yarn or longrope")),
     }
 }
 
-fn must_be(p: Prefixed, name: &str, found: f32, allowed: &[f32]) -> Result<(), ArchitectureError> {
+fn divisors(stored: Option<Vec<f32>>, name: &str, rope_dims: u32) -> Result<Vec<f32>> {
+    let stored = stored.ok_or_else(|| ArchitectureError::MissingTensor { name: name.into() })?;
+    let (found, expected) = (stored.len() as u64, u64::from(rope_dims / 2));
+    if found != expected {
+        return Err(ArchitectureError::Shape { name: name.into(), found: vec![found], expected: vec![expected] });
+    }
+    Ok(stored)
+}
+
+fn must_be(p: &GgufKeys, name: &'static str, found: f32, allowed: &[f32]) -> Result<()> {
     if allowed.contains(&found) { Ok(()) } else { Err(p.unsupported(name, found, allowed[0].to_string())) }
 }

@@ -34,18 +34,18 @@ pub(crate) fn assign(
         stored.into_iter().enumerate().map(|(i, t)| (t.name.clone(), (i, t))).collect();
 
     for rule in architecture.tensors {
-        let Some(pattern) = rule.pattern(layout) else { continue };
+        let Some(pattern) = architecture.pattern(rule, layout) else { continue };
         if config.tied_embeddings && rule.presence == Presence::UnlessTied {
             continue;
         }
-        for layer in layers(pattern, config) {
+        for layer in layers(&pattern, config) {
             let name = pattern.replace("{}", &layer.to_string());
             match left.remove(&name) {
                 Some((_, stored)) => {
-                    check_shape(&stored, rule, config)?;
+                    check(&stored, rule, config)?;
                     assigned.push(ModelTensor { stored, kind: rule.kind, layer });
                 }
-                None if rule.presence == Presence::Optional => {}
+                None if matches!(rule.presence, Presence::Optional | Presence::When(_)) => {}
                 None => return Err(ArchitectureError::MissingTensor { name }),
             }
         }
@@ -76,12 +76,12 @@ pub(crate) fn required(
     for rule in architecture.tensors {
         let there = match rule.presence {
             Presence::Required => true,
-            Presence::Optional => false,
+            Presence::Optional | Presence::When(_) => false,
             Presence::UnlessTied => !config.tied_embeddings,
         };
-        let Some(pattern) = rule.pattern(layout).filter(|_| there) else { continue };
+        let Some(pattern) = architecture.pattern(rule, layout).filter(|_| there) else { continue };
         let shape: Vec<u64> = rule.shape.iter().map(|dim| dim.size(config)).collect();
-        for layer in layers(pattern, config) {
+        for layer in layers(&pattern, config) {
             let name = pattern.replace("{}", &layer.to_string());
             let stored = StoredTensor { name, dtype, shape: shape.clone(), file: 0, offset: 0, len: 0 };
             tensors.push(ModelTensor { stored, kind: rule.kind, layer });
@@ -91,21 +91,28 @@ pub(crate) fn required(
 }
 
 /// The layers that a name pattern stands for.
-fn layers(pattern: &str, config: &ModelConfig) -> std::ops::RangeInclusive<u32> {
+pub(super) fn layers(pattern: &str, config: &ModelConfig) -> std::ops::RangeInclusive<u32> {
     // config has been checked: there is at least one layer
     if pattern.contains("{}") { 0..=config.layer_count - 1 } else { NO_LAYER..=NO_LAYER }
 }
 
-fn check_shape(stored: &StoredTensor, rule: &TensorRule, config: &ModelConfig) -> Result<()> {
+/// The shape is what the hyperparameters ask for; a vector is stored as plain numbers, which kernels read as they are.
+fn check(stored: &StoredTensor, rule: &TensorRule, config: &ModelConfig) -> Result<()> {
     let expected: Vec<u64> = rule.shape.iter().map(|dim| dim.size(config)).collect();
-    if stored.shape == expected {
-        return Ok(());
+    if stored.shape != expected {
+        return Err(ArchitectureError::Shape { name: stored.name.clone(), found: stored.shape.clone(), expected });
     }
-    Err(ArchitectureError::Shape { name: stored.name.clone(), found: stored.shape.clone(), expected })
+    if expected.len() == 1 && stored.dtype.block_len() != 1 {
+        return Err(ArchitectureError::CodedVector { name: stored.name.clone(), dtype: stored.dtype.name() });
+    }
+    Ok(())
 }
 
-/// True if `name` is `pattern` with a number for its `{}`.
+/// True if `name` is `pattern` with a number for its `{}`, or anything for the `*` at its end.
 fn fits(pattern: &str, name: &str) -> bool {
+    if let Some(front) = pattern.strip_suffix('*') {
+        return name.starts_with(front);
+    }
     let Some((front, back)) = pattern.split_once("{}") else { return pattern == name };
     let number = name.strip_prefix(front).and_then(|rest| rest.strip_suffix(back));
     number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))

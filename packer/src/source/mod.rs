@@ -1,6 +1,7 @@
 //! Where models come from: each source reads its files into a [`Checkpoint`].
 
 mod checkpoint;
+pub(crate) mod end_of_answer;
 mod file;
 pub(crate) mod gguf;
 pub(crate) mod safetensors;

@@ -23,6 +23,18 @@ pub struct Tensor {
 }
 
 impl Folder {
+    /// A folder with one file of tensors.
+    pub fn read(path: &Path) -> Self {
+        let config = serde_json::from_slice(&std::fs::read(path.join("config.json")).unwrap()).unwrap();
+        let bytes = std::fs::read(path.join("model.safetensors")).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let tensor = |(name, view): (String, safetensors::tensor::TensorView)| {
+            let (dtype, shape, data) = (view.dtype(), view.shape().to_vec(), view.data().to_vec());
+            Tensor { name, dtype, shape, data }
+        };
+        Self { config, tensors: file.tensors().into_iter().map(tensor).collect(), files: Vec::new() }
+    }
+
     pub fn tensor(&mut self, name: &str) -> &mut Tensor {
         self.tensors.iter_mut().find(|t| t.name == name).unwrap()
     }

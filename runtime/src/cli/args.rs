@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use symbiote_runtime::engine::{GenerateOptions, KvType, Link, OpenOptions, Sampling};
+use symbiote_runtime::engine::{GenerateOptions, Grammar, KvType, Link, OpenOptions};
 use symbiote_runtime::gpu::GpuOptions;
 use symbiote_runtime::memory::ByteSize;
 
 use super::output::{Failure, read_text};
+use super::sampling::{SamplingArgs, unescape};
 
 /// Runs a .pak model in Vulkan: answers a prompt, or chats when there is none.
 #[derive(Parser)]
@@ -39,8 +40,17 @@ pub struct Args {
     pub raw: bool,
 
     /// System message for the chat template
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
     pub system: Option<String>,
+
+    /// Write conversations by this template instead of the model's: a Jinja file, its text, - for standard input, or a name
+    /// (chatml, gemma, granite, llama2, llama3, mistral, phi3)
+    #[arg(long, value_name = "FILE", conflicts_with = "raw")]
+    pub chat_template: Option<String>,
+
+    /// Variables for the chat template, as a JSON object: {"enable_thinking": false}
+    #[arg(long, value_name = "JSON", conflicts_with = "raw", value_parser = object)]
+    pub chat_template_kwargs: Option<serde_json::Map<String, serde_json::Value>>,
 
     /// Most tokens of an answer
     #[arg(short = 'n', long, value_name = "N", default_value_t = 512)]
@@ -49,6 +59,34 @@ pub struct Args {
     /// Go on after the token that ends an answer
     #[arg(long)]
     pub ignore_stop: bool,
+
+    /// End the answer before this text; may be given several times, and \n is a new line
+    #[arg(long, alias = "reverse-prompt", value_name = "TEXT", value_parser = unescape)]
+    pub stop: Vec<String>,
+
+    /// Tell how probable each token was, beside the N most probable; with --json
+    #[arg(long, visible_alias = "logprobs", value_name = "N", default_value_t = 0, requires = "json")]
+    pub n_probs: usize,
+
+    /// Refused: nothing is taken out of a context
+    #[arg(long, hide = true)]
+    pub context_shift: bool,
+
+    /// Answer in JSON that this JSON Schema describes: a file, or the schema itself
+    #[arg(short, long, alias = "json-schema-file", value_name = "FILE|TEXT", group = "form")]
+    pub json_schema: Option<String>,
+
+    /// Answer in what this GBNF grammar derives: a file, or the grammar itself
+    #[arg(long, alias = "grammar-file", value_name = "FILE|TEXT", group = "form")]
+    pub grammar: Option<String>,
+
+    /// Answer in what this regular expression matches as a whole
+    #[arg(long, value_name = "TEXT", group = "form")]
+    pub regex: Option<String>,
+
+    /// Keep the conversation's keys and values in this file, and go on from those that are there
+    #[arg(long, value_name = "FILE")]
+    pub prompt_cache: Option<PathBuf>,
 
     /// Print the answer and its figures as JSON
     #[arg(long)]
@@ -134,6 +172,10 @@ pub struct WireArgs {
     pub vram_gbps: Option<f64>,
 }
 
+fn object(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, String> {
+    serde_json::from_str(text).map_err(|e| format!("it must be a JSON object: {e}"))
+}
+
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(rate) if rate > 0.0 && f64::is_finite(rate) => Ok(rate),
@@ -159,38 +201,6 @@ pub struct PerplexityArgs {
 }
 
 #[derive(Parser)]
-#[command(next_help_heading = "Sampling")]
-pub struct SamplingArgs {
-    /// Divides the logits; 0 always takes the best token
-    #[arg(long = "temp", value_name = "T", default_value_t = Sampling::default().temperature)]
-    pub temperature: f32,
-
-    /// Keep the K best tokens; 0 keeps all
-    #[arg(long, value_name = "K", default_value_t = Sampling::default().top_k)]
-    pub top_k: usize,
-
-    /// Keep the fewest best tokens whose probabilities reach P; 1 keeps all
-    #[arg(long, value_name = "P", default_value_t = Sampling::default().top_p)]
-    pub top_p: f32,
-
-    /// Keep tokens with at least P times the best one's probability; 0 keeps all
-    #[arg(long, value_name = "P", default_value_t = Sampling::default().min_p)]
-    pub min_p: f32,
-
-    /// Makes recent tokens less likely; 1 changes nothing
-    #[arg(long, value_name = "X", default_value_t = Sampling::default().repeat_penalty)]
-    pub repeat_penalty: f32,
-
-    /// How many recent tokens --repeat-penalty sees
-    #[arg(long, value_name = "N", default_value_t = Sampling::default().repeat_last)]
-    pub repeat_last: usize,
-
-    /// Start of the random sequence; the same seed gives the same text [default: the clock]
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-}
-
-#[derive(Parser)]
 #[command(next_help_heading = "Engine")]
 pub struct EngineArgs {
     /// The device, by its number in --list-devices or a part of its name [default: the best]
@@ -209,11 +219,11 @@ pub struct EngineArgs {
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub kv_type: KvArg,
 
-    /// Most bytes of device memory, for all that is kept there [default: what is free]
+    /// Most bytes of device memory, for all that is kept there [default: what is free, less a margin]
     #[arg(long, value_name = "SIZE")]
     pub vram: Option<ByteSize>,
 
-    /// Most bytes of RAM that this process holds, beside what an open device takes [default: what is free]
+    /// Most bytes of RAM that this process holds, beside what an open device takes [default: what is free, less a margin]
     #[arg(long, value_name = "SIZE")]
     pub ram: Option<ByteSize>,
 
@@ -240,6 +250,7 @@ pub struct EngineArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum KvArg {
+    Q8,
     F16,
     F32,
 }
@@ -268,6 +279,7 @@ impl EngineArgs {
             context: self.ctx,
             batch: self.batch,
             kv_type: match self.kv_type {
+                KvArg::Q8 => KvType::Q8,
                 KvArg::F16 => KvType::F16,
                 KvArg::F32 => KvType::F32,
             },
@@ -283,12 +295,20 @@ impl Args {
     pub fn read() -> Result<Self, clap::Error> {
         let args = Self::try_parse()?;
         let wrong = |kind, message: &str| Err(Self::command().error(kind, message));
-        if let Err(message) = args.generate().sampling.check() {
+        if let Err(message) = args.sampling.sampling().check() {
             return wrong(ErrorKind::ValueValidation, &message);
+        }
+        if args.context_shift {
+            let message = "--context-shift is not supported: what follows would depend on tokens that are not there any more, \
+                           so an answer ends where the context is full (raise --ctx)";
+            return wrong(ErrorKind::InvalidValue, message);
         }
         let talks = args.command.is_none() && !args.list_devices;
         if args.json && talks && args.prompt.is_none() && args.prompt_file.is_none() {
             return wrong(ErrorKind::MissingRequiredArgument, "--json needs a prompt: -p or --prompt-file");
+        }
+        if talks && args.chat_template.as_deref() == Some("-") && args.prompt.is_none() && args.prompt_file.is_none() {
+            return wrong(ErrorKind::MissingRequiredArgument, "--chat-template - needs a prompt: -p or --prompt-file");
         }
         Ok(args)
     }
@@ -299,27 +319,32 @@ impl Args {
         read_text(file).map(Some)
     }
 
+    /// What answers must look like, wherever that is written.
+    fn form(&self) -> Result<Option<Grammar>, Failure> {
+        let text_of = |given: &str, is_text: bool| match is_text {
+            true => Ok(given.to_owned()),
+            false => read_text(given.as_ref()),
+        };
+        Ok(match (&self.json_schema, &self.grammar, &self.regex) {
+            (Some(schema), ..) => {
+                let is_text = schema.trim_start().starts_with('{') || ["true", "false"].contains(&schema.trim());
+                Some(Grammar::JsonSchema(text_of(schema, is_text)?))
+            }
+            (_, Some(grammar), _) => Some(Grammar::Gbnf(text_of(grammar, grammar.contains("::="))?)),
+            (.., regex) => regex.clone().map(Grammar::Regex),
+        })
+    }
+
     /// How an answer is made.
-    pub fn generate(&self) -> GenerateOptions {
-        let s = &self.sampling;
-        GenerateOptions {
+    pub fn generate(&self) -> Result<GenerateOptions, Failure> {
+        Ok(GenerateOptions {
             max_tokens: self.max_tokens,
-            sampling: Sampling {
-                temperature: s.temperature,
-                top_k: s.top_k,
-                top_p: s.top_p,
-                min_p: s.min_p,
-                repeat_penalty: s.repeat_penalty,
-                repeat_last: s.repeat_last,
-                seed: s.seed.unwrap_or_else(seed_from_clock),
-            },
+            sampling: self.sampling.sampling(),
             parse_special: false,
             ignore_stop: self.ignore_stop,
-        }
+            stop: self.stop.clone(),
+            n_probs: self.n_probs,
+            grammar: self.form()?,
+        })
     }
-}
-
-fn seed_from_clock() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    now.as_secs() << 20 | u64::from(now.subsec_micros())
 }

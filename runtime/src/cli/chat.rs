@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
-use symbiote_runtime::engine::{Stop, SymbioteEngine};
+use symbiote_runtime::engine::{GenerateOptions, Stop, SymbioteEngine};
 use symbiote_runtime::text::Message;
 
 use super::answer::{figures, stream, system_message, template, tokens};
@@ -14,7 +14,12 @@ use super::output::{Failure, note, print};
 
 /// Reads messages and answers them, until the input ends. What the conversation shares with the last turn is not computed
 /// again.
-pub fn run(engine: &mut SymbioteEngine, model: &Path, args: &Args, interrupt: &Interrupt) -> Result<(), Failure> {
+pub fn run(
+    engine: &mut SymbioteEngine,
+    model: &Path,
+    (args, options): (&Args, &GenerateOptions),
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
     let templated = template(engine, model, args)?.is_some();
     let mut editor = DefaultEditor::new().map_err(|e| format!("the terminal cannot be used: {e}"))?;
     if !args.quiet {
@@ -36,7 +41,7 @@ pub fn run(engine: &mut SymbioteEngine, model: &Path, args: &Args, interrupt: &I
             said => {
                 let _ = editor.add_history_entry(said); // a history is a comfort, not a need
                 let before = talk.clone();
-                match talk.turn(said, engine, model, args, interrupt) {
+                match talk.turn(said, engine, model, (args, options), interrupt) {
                     // a message that does not fit is no reason to leave
                     Err(Failure::Sentence(sentence)) => {
                         note(format!("symbiote-run: {sentence}"));
@@ -68,13 +73,13 @@ impl Conversation {
         said: &str,
         engine: &mut SymbioteEngine,
         model: &Path,
-        args: &Args,
+        (args, options): (&Args, &GenerateOptions),
         interrupt: &Interrupt,
     ) -> Result<(), Failure> {
         self.messages.push(Message::new("user", said));
         self.text.push_str(said);
         let ids = tokens(engine, model, &self.messages, &self.text, args)?;
-        let answer = stream(engine, model, &ids, args, interrupt)?;
+        let answer = stream(engine, model, &ids, (args, options), interrupt)?;
         print("\n")?;
         if answer.stop == Stop::ContextFull {
             note(format!("(the context of {} tokens is full; /new starts another conversation)", engine.context()));

@@ -2,12 +2,14 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `args.rs` | flags, and what they mean to the library |
+//! | `args.rs`, `sampling.rs` | flags, and what they mean to the library; those of the sampler |
 //! | `answer.rs` | one prompt, one answer |
 //! | `chat.rs` | a conversation |
 //! | `perplexity.rs`, `plan.rs`, `bench.rs` | the commands of these names |
+//! | `prompt_cache.rs` | `--prompt-cache` |
 //! | `chart.rs` | lines as a picture |
 //! | `stats.rs` | `--stats` |
+//! | `template.rs` | which chat template |
 //! | `open.rs` | opening the engine, with a progress bar; devices |
 //! | `output.rs` | what the program says, and how it fails |
 //! | `interrupt.rs` | Ctrl-C |
@@ -22,7 +24,10 @@ mod open;
 mod output;
 mod perplexity;
 mod plan;
+mod prompt_cache;
+mod sampling;
 mod stats;
+mod template;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -62,7 +67,7 @@ fn log_to_stderr() {
         .init();
 }
 
-fn run(args: Args) -> Result<(), Failure> {
+fn run(mut args: Args) -> Result<(), Failure> {
     if args.list_devices {
         return open::list_devices(args.engine.validation, args.json);
     }
@@ -75,17 +80,26 @@ fn run(args: Args) -> Result<(), Failure> {
     // clap asks for a model unless a command or --list-devices is there
     let model = args.model.clone().ok_or("name a .pak file")?;
     let prompt = args.prompt()?;
+    args.chat_template = args.chat_template.as_deref().map(template::read).transpose()?;
+    let options = args.generate()?;
     let interrupt = Interrupt::install();
     let mut engine = open::open(&model, &args.engine, args.quiet || args.json)?;
     let cancel = interrupt.clone();
     engine.cancel_on(Box::new(move || cancel.is_set()));
     engine.tokenizer().map_err(|e| open::sentence(&model, &e))?;
+    let quiet = args.quiet || args.json;
+    if let Some(file) = &args.prompt_cache {
+        prompt_cache::load(&mut engine, file, quiet)?;
+    }
     let stats = args.stats.then(|| Stats::watch(&mut engine));
     let outcome = match prompt {
-        Some(prompt) => answer::run(&mut engine, &model, &prompt, &args, &interrupt),
-        None => chat::run(&mut engine, &model, &args, &interrupt),
+        Some(prompt) => answer::run(&mut engine, &model, &prompt, (&args, &options), &interrupt),
+        None => chat::run(&mut engine, &model, (&args, &options), &interrupt),
     };
     stats.into_iter().for_each(Stats::end);
     open::print_profile(&engine);
+    if let (Some(file), Ok(())) = (&args.prompt_cache, &outcome) {
+        prompt_cache::save(&engine, file, quiet)?;
+    }
     outcome.and_then(|()| open::check_validation(&engine))
 }

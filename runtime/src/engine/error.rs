@@ -2,6 +2,7 @@
 
 use symbiote_format::{Codec, Dtype, NO_LAYER};
 
+use super::PromptCacheError;
 use super::need::Need;
 use crate::gpu::GpuError;
 use crate::memory::ByteSize;
@@ -24,9 +25,6 @@ pub enum EngineError {
     /// The tokenizer.
     #[error(transparent)]
     Text(#[from] TextError),
-    /// An architecture that has no forward pass here.
-    #[error("the architecture {0} is not supported; this program runs llama")]
-    Architecture(String),
     /// A tensor that the architecture needs.
     #[error("the archive has no {kind} tensor for {}", layer_name(*.layer))]
     MissingTensor {
@@ -155,6 +153,12 @@ pub enum EngineError {
     /// No tokenizer in the archive.
     #[error("the archive has no tokenizer, so it takes token ids only")]
     NoTokenizer,
+    /// A grammar that cannot be used, or an answer that cannot go on with one.
+    #[error("{0}")]
+    Grammar(String),
+    /// A sequence in a file.
+    #[error(transparent)]
+    PromptCache(#[from] PromptCacheError),
     /// A setting of the sampler.
     #[error("{0}")]
     Sampling(String),

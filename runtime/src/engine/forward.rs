@@ -1,17 +1,18 @@
 //! The forward pass, as one page: it records the commands that turn token ids into logits.
 
 use bytemuck::bytes_of;
+use symbiote_format::{ModelConfig, Norm, Turn};
 use symbiote_shaders::{
-    AttentionArgs, AttentionMergeArgs, EmbedArgs, MatmulArgs, PartArgs, RmsNormArgs, RopeArgs, SplitArgs, SwigluArgs,
+    ActivateArgs, AddArgs, AttentionArgs, AttentionMergeArgs, CapArgs, EmbedArgs, HeadsArgs, MatmulArgs, NormArgs,
+    PartArgs, SplitArgs, VectorArgs,
 };
 
 use super::EngineError;
 use super::kernels::{Kernels, WIDE};
 use super::stages::Stages;
 use super::state::{Activations, KvCache, stride};
-use super::weights::{Form, Operation, Vector, Weights};
+use super::weights::{Form, HeadNorms, Layer, NormWeights, Operation, Output, Vector, Weights, packs_of};
 use crate::gpu::Buffer;
-use symbiote_format::ModelConfig;
 
 /// What one pass reads and writes.
 pub struct Pass<'a> {
@@ -31,9 +32,20 @@ pub struct Pass<'a> {
     pub tokens: u32,
     /// Ids of those tokens.
     pub ids: &'a [u32],
+    /// Most tokens of a pass.
+    pub batch: u32,
 }
 
-/// Whether a product replaces y or is added to it.
+/// Rows of f32 on the device.
+#[derive(Clone, Copy)]
+struct Rows {
+    address: u64,
+    width: u32,
+    /// f32 from one row to the next.
+    stride: u32,
+}
+
+/// Whether a result replaces y or is added to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Into {
     Replace,
@@ -45,46 +57,81 @@ impl Pass<'_> {
     pub fn layers(&self, s: &mut Stages<'_>) -> Result<(), EngineError> {
         let (w, a) = (self.weights, self.act);
         self.embed(s)?;
-        for (l, layer) in w.layers.iter().enumerate() {
-            self.rmsnorm(s, &layer.attention_norm, &a.x, 0, self.tokens)?; //         normed [tokens][hidden]
-            self.matmul(s, &layer.qkv, &a.normed, &a.qkv, self.tokens, Into::Replace)?; // qkv [tokens][q + k + v rows]
-            self.rope(s, l)?; //                                                      q turned; k, v in the cache
-            self.attention(s, l)?; //                                                 attended [tokens][q rows]
-            self.matmul(s, &layer.output, &a.attended, &a.x, self.tokens, Into::Add)?;
-            self.rmsnorm(s, &layer.ffn_norm, &a.x, 0, self.tokens)?;
-            self.matmul(s, &layer.gate_up, &a.normed, &a.gate_up, self.tokens, Into::Replace)?; // [tokens][2 ffn]
-            self.swiglu(s)?; //                                                       hidden [tokens][ffn]
-            self.matmul(s, &layer.down, &a.hidden, &a.x, self.tokens, Into::Add)?;
+        for (l, layer) in (0u32..).zip(&w.layers) {
+            let n = self.normed(s, layer.attention_norm)?; //                    n [tokens][hidden]
+            self.matmul(s, &layer.qkv, n, &a.qkv, self.tokens, Into::Replace)?; // qkv [tokens][q + k + v rows]
+            self.heads(s, l, layer)?; //                                         q turned; k, v in the cache
+            self.attention(s, l)?; //                                            attended [tokens][q rows]
+            self.residual(s, &layer.output, &a.attended)?; //                    x + output(attended)
+            let n = self.normed(s, layer.ffn_norm)?;
+            self.matmul(s, &layer.up, n, &a.up, self.tokens, Into::Replace)?; // up [tokens][2 ffn], or [tokens][ffn]
+            self.activate(s, layer)?; //                                         hidden [tokens][ffn]
+            self.residual(s, &layer.down, &a.hidden)?; //                        x + down(hidden)
         }
         Ok(())
     }
 
     /// The head over tokens `first..first + count` of the pass: `logits [count][vocabulary]`, copied for the host.
     pub fn head(&self, s: &mut Stages<'_>, first: u32, count: u32) -> Result<(), EngineError> {
-        let (w, a) = (self.weights, self.act);
-        self.rmsnorm(s, &w.output_norm, &a.x, first, count)?;
+        let (w, a, d) = (self.weights, self.act, &self.config.design);
+        let x = self.hidden(&a.x);
+        let x = Rows { address: x.address + u64::from(first) * u64::from(x.stride) * 4, ..x };
+        self.norm(s, w.output_norm, x, self.hidden(&a.normed), count, Into::Replace)?;
         self.matmul(s, &w.head, &a.normed, &a.logits, count, Into::Replace)?;
-        let bytes = u64::from(count) * u64::from(stride(self.config.vocab_size)) * 4;
-        s.recorder().copy(&a.logits, 0, &a.readback, 0, bytes);
+        let width = self.config.vocab_size;
+        if d.logit_scale != 1.0 || d.logit_softcap.is_some() {
+            let (scale, cap) = (d.logit_scale, d.logit_softcap.unwrap_or(0.0));
+            let args = CapArgs { x: a.logits.address(), width, stride: stride(width), scale, cap };
+            s.dispatch(&self.kernels.cap()?, bytes_of(&args), [width.div_ceil(self.kernels.local()), count, 1]);
+        }
+        s.recorder().copy(&a.logits, 0, &a.readback, 0, u64::from(count) * u64::from(stride(width)) * 4);
         Ok(())
     }
 
-    /// Looks up the rows of the tokens, in the packs that have them.
+    /// Rows of hidden size.
+    fn hidden(&self, buffer: &Buffer) -> Rows {
+        let width = self.config.hidden_size;
+        Rows { address: buffer.address(), width, stride: stride(width) }
+    }
+
+    /// x of the tokens, and of their positions where these are learned.
     fn embed(&self, s: &mut Stages<'_>) -> Result<(), EngineError> {
-        for e in &self.weights.embedding.products {
+        let (a, scale) = (self.act, self.config.design.embedding_scale);
+        self.look_up(s, &self.weights.embedding, (a.tokens.address(), self.ids), &a.x)?;
+        if scale != 1.0 {
+            self.add(s, None, self.hidden(&a.x), self.hidden(&a.x), (scale, Into::Replace))?;
+        }
+        if let Some(table) = &self.weights.positions {
+            let positions: Vec<u32> = (self.position..self.position + self.tokens).collect();
+            self.look_up(s, table, (a.tokens.address() + u64::from(self.batch) * 4, &positions), &a.normed)?;
+            self.add(s, None, self.hidden(&a.normed), self.hidden(&a.x), (1.0, Into::Add))?;
+        }
+        Ok(())
+    }
+
+    /// `y[i] = table[ids[i]]`, from the packs that have those rows; `address` is where the ids are.
+    fn look_up(
+        &self,
+        s: &mut Stages<'_>,
+        table: &Operation,
+        (address, ids): (u64, &[u32]),
+        y: &Buffer,
+    ) -> Result<(), EngineError> {
+        for e in &table.products {
             let kernel = self.kernels.embed(e.form)?;
             let mut args = EmbedArgs {
                 packs: s.tables()[1],
                 parts: e.table,
-                tokens: self.act.tokens.address(),
-                x: self.act.x.address(),
+                tokens: address,
+                x: y.address(),
                 part_count: 1,
                 columns: e.columns,
                 x_stride: stride(e.columns),
                 pad: 0,
+                grid: e.grid,
             };
             for part in &e.parts {
-                if self.ids.iter().any(|id| (part.first_tile..part.first_tile + part.rows).contains(id)) {
+                if ids.iter().any(|id| (part.first_tile..part.first_tile + part.rows).contains(id)) {
                     s.look_up(part.pack as usize)?;
                     s.recorder().dispatch(&kernel, bytes_of(&args), [self.tokens, 1, 1]);
                 }
@@ -96,24 +143,94 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// `normed[i] = norm(x[first + i]) * w`.
-    fn rmsnorm(&self, s: &mut Stages<'_>, w: &Vector, x: &Buffer, first: u32, tokens: u32) -> Result<(), EngineError> {
-        s.need(&[w.pack as usize])?;
-        let columns = self.config.hidden_size;
-        let row = stride(columns);
-        let args = RmsNormArgs {
+    /// The residual stream under a norm, or as it is.
+    fn normed(&self, s: &mut Stages<'_>, norm: Option<NormWeights>) -> Result<&Buffer, EngineError> {
+        let a = self.act;
+        let Some(norm) = norm else { return Ok(&a.x) };
+        self.norm(s, norm, self.hidden(&a.x), self.hidden(&a.normed), self.tokens, Into::Replace)?;
+        Ok(&a.normed)
+    }
+
+    /// `y = norm(x)`, or `y += residual scale * norm(x)`.
+    fn norm(
+        &self,
+        s: &mut Stages<'_>,
+        norm: NormWeights,
+        x: Rows,
+        y: Rows,
+        tokens: u32,
+        into: Into,
+    ) -> Result<(), EngineError> {
+        let (c, d) = (self.config, &self.config.design);
+        let [weight, bias] = self.vectors(s, [Some(norm.weight), norm.bias])?;
+        let args = NormArgs {
             packs: s.tables()[0],
-            x: x.address() + u64::from(first) * u64::from(row) * 4,
-            y: self.act.normed.address(),
-            pack: w.pack,
-            offset: w.offset,
-            columns,
-            x_stride: row,
-            y_stride: row,
-            eps: self.config.norm_eps,
+            x: x.address,
+            y: y.address,
+            weight,
+            bias,
+            columns: x.width,
+            x_stride: x.stride,
+            y_stride: y.stride,
+            eps: c.norm_eps,
+            offset: if norm.kind == Norm::Rms { d.norm_weight_offset } else { 0.0 },
+            scale: d.residual_scale,
         };
-        s.dispatch(&self.kernels.rmsnorm(w.dtype, columns)?, bytes_of(&args), [tokens, 1, 1]);
+        s.dispatch(&self.kernels.norm(norm.kind, x.width, into == Into::Add)?, bytes_of(&args), [tokens, 1, 1]);
         Ok(())
+    }
+
+    /// `y = scale * (x + bias)`, or that added to y.
+    fn add(
+        &self,
+        s: &mut Stages<'_>,
+        bias: Option<Vector>,
+        x: Rows,
+        y: Rows,
+        (scale, into): (f32, Into),
+    ) -> Result<(), EngineError> {
+        let [bias] = self.vectors(s, [bias])?;
+        let args = AddArgs {
+            packs: s.tables()[0],
+            x: x.address,
+            y: y.address,
+            bias,
+            width: x.width,
+            x_stride: x.stride,
+            y_stride: y.stride,
+            scale,
+        };
+        let groups = [x.width.div_ceil(self.kernels.local()), self.tokens, 1];
+        s.dispatch(&self.kernels.add(into == Into::Add)?, bytes_of(&args), groups);
+        Ok(())
+    }
+
+    /// x += what `output` makes of `y`.
+    fn residual(&self, s: &mut Stages<'_>, output: &Output, y: &Buffer) -> Result<(), EngineError> {
+        let (a, scale) = (self.act, self.config.design.residual_scale);
+        if output.bias.is_none() && output.norm.is_none() && scale == 1.0 {
+            return self.matmul(s, &output.product, y, &a.x, self.tokens, Into::Add);
+        }
+        let (added, x) = (self.hidden(&a.normed), self.hidden(&a.x));
+        self.matmul(s, &output.product, y, &a.normed, self.tokens, Into::Replace)?;
+        let Some(weight) = output.norm else { return self.add(s, output.bias, added, x, (scale, Into::Add)) };
+        if output.bias.is_some() {
+            self.add(s, output.bias, added, added, (1.0, Into::Replace))?;
+        }
+        self.norm(s, NormWeights::rms(weight), added, x, self.tokens, Into::Add)
+    }
+
+    /// Leases the packs of `vectors`, and says where they are.
+    fn vectors<const N: usize>(
+        &self,
+        s: &mut Stages<'_>,
+        vectors: [Option<Vector>; N],
+    ) -> Result<[VectorArgs; N], EngineError> {
+        let packs = packs_of(vectors.into_iter().flatten().collect());
+        if !packs.is_empty() {
+            s.need(&packs)?;
+        }
+        Ok(vectors.map(|v| v.map_or(VectorArgs::ABSENT, Vector::args)))
     }
 
     fn matmul(
@@ -140,9 +257,10 @@ impl Pass<'_> {
                     x_stride: stride(product.columns),
                     y_stride: stride(operation.rows),
                     add: u32::from(into == Into::Add),
-                    halves: self.act.halves.address(),
+                    halves: if product.grid == 0 { self.act.halves.address() } else { product.grid },
                 };
-                let multiply = self.kernels.product(product.form, tokens, product.tiles, product.columns)?;
+                let multiply =
+                    self.kernels.product(product.form, tokens, (product.tiles, product.tile_rows), product.columns)?;
                 let [x, y, z] = multiply.groups;
                 let a_tile = x / product.tiles;
                 // products of one operation write different rows, so only the last is followed by a barrier
@@ -175,36 +293,67 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn rope(&self, s: &mut Stages<'_>, layer: usize) -> Result<(), EngineError> {
+    /// Biases, norms and turns of q, k and v; k and v go into the cache.
+    fn heads(&self, s: &mut Stages<'_>, l: u32, layer: &Layer) -> Result<(), EngineError> {
         let c = self.config;
-        let (k, v) = self.kv.addresses(layer);
-        let rows = c.query_rows() + 2 * c.kv_rows();
-        let args = RopeArgs {
+        let (k, v) = self.kv.addresses(l as usize);
+        let row_stride = stride(c.query_rows() + 2 * c.kv_rows());
+        let mut biases = layer.qkv_bias;
+        if let HeadNorms::Together(q_norm, k_norm) = layer.head_norms {
+            let q = Rows { address: self.act.qkv.address(), width: c.query_rows(), stride: row_stride };
+            let k = Rows { address: q.address + u64::from(q.width) * 4, width: c.kv_rows(), ..q };
+            for (rows, norm, bias) in [(q, q_norm, biases[0].take()), (k, k_norm, biases[1].take())] {
+                if bias.is_some() {
+                    self.add(s, bias, rows, rows, (1.0, Into::Replace))?;
+                }
+                self.norm(s, NormWeights::rms(norm), rows, rows, self.tokens, Into::Replace)?;
+            }
+        }
+        let (q_norm, k_norm) = match layer.head_norms {
+            HeadNorms::Each(q, k) => (Some(q), Some(k)),
+            HeadNorms::None | HeadNorms::Together(..) => (None, None),
+        };
+        let [q_bias, k_bias, v_bias] = biases;
+        let staged = q_norm.is_some() || biases.iter().any(Option::is_some);
+        let [q_bias, k_bias, v_bias, q_norm, k_norm] = self.vectors(s, [q_bias, k_bias, v_bias, q_norm, k_norm])?;
+        let turn = c.design.turn(l);
+        let local_turns = if turn == Turn::Local { u64::from(self.batch) * u64::from(c.rope_dims) * 4 } else { 0 };
+        let args = HeadsArgs {
             qkv: self.act.qkv.address(),
             k,
             v,
-            turns: self.act.turns.address(),
+            turns: self.act.turns.address() + local_turns,
+            packs: s.tables()[0],
+            q_bias,
+            k_bias,
+            v_bias,
+            q_norm,
+            k_norm,
             heads: c.head_count,
             kv_heads: c.kv_head_count,
-            head_dim: c.head_dim,
-            rope_dims: c.rope_dims,
+            rope_dims: if turn == Turn::Not { 0 } else { c.rope_dims },
             capacity: self.kv.capacity,
             position: self.position,
-            stride: stride(rows),
-            pad: 0,
+            stride: row_stride,
+            eps: c.norm_eps,
+            norm_offset: c.design.norm_weight_offset,
         };
-        let groups = [(rows / 2).div_ceil(self.kernels.local()), self.tokens, 1];
-        s.dispatch(&self.kernels.rope(c, self.kv.kv_type)?, bytes_of(&args), groups);
+        let kernel = self.kernels.heads(c, self.kv.kv_type, staged)?;
+        s.dispatch(&kernel, bytes_of(&args), [c.head_count + 2 * c.kv_head_count, self.tokens, 1]);
         Ok(())
     }
 
-    fn attention(&self, s: &mut Stages<'_>, layer: usize) -> Result<(), EngineError> {
+    fn attention(&self, s: &mut Stages<'_>, l: u32) -> Result<(), EngineError> {
         let c = self.config;
-        let (k, v) = self.kv.addresses(layer);
+        let (k, v) = self.kv.addresses(l as usize);
+        let window = if c.design.window(l) == 0 { u32::MAX } else { c.design.window(l) };
         let keys = self.position + self.tokens;
-        let split = self.kernels.attention_split(keys, self.tokens);
-        let splits = split.map_or(1, |split| keys.div_ceil(split));
+        let seen = if self.tokens == 1 { keys.min(window) } else { keys };
+        let split = self.kernels.attention_split(seen, self.tokens);
+        let splits = split.map_or(1, |split| seen.div_ceil(split));
         let (a, y_stride) = (self.act, stride(c.query_rows()));
+        #[allow(clippy::cast_precision_loss)] // a head's size is small
+        let scale = c.design.attention_scale.unwrap_or(1.0 / (c.head_dim as f32).sqrt());
         let args = AttentionArgs {
             q: a.qkv.address(),
             k,
@@ -217,10 +366,11 @@ impl Pass<'_> {
             tokens: self.tokens,
             q_stride: stride(c.query_rows() + 2 * c.kv_rows()),
             y_stride,
-            split: split.unwrap_or(keys),
-            #[allow(clippy::cast_precision_loss)] // a head's size is small
-            scale: 1.0 / (c.head_dim as f32).sqrt(),
-            pad: 0,
+            split: split.unwrap_or(seen),
+            first: keys - seen,
+            window,
+            scale,
+            cap: c.design.attention_softcap.unwrap_or(0.0),
         };
         let group = c.head_count / c.kv_head_count;
         let pairs = self.tokens * group;
@@ -243,17 +393,23 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn swiglu(&self, s: &mut Stages<'_>) -> Result<(), EngineError> {
-        let width = self.config.ffn_size;
-        let args = SwigluArgs {
-            x: self.act.gate_up.address(),
+    /// activation(gate) * up, or activation(up).
+    fn activate(&self, s: &mut Stages<'_>, layer: &Layer) -> Result<(), EngineError> {
+        let (width, d) = (self.config.ffn_size, &self.config.design);
+        let [gate_bias, up_bias] = self.vectors(s, layer.up_bias)?;
+        let args = ActivateArgs {
+            packs: s.tables()[0],
+            x: self.act.up.address(),
             y: self.act.hidden.address(),
+            gate_bias,
+            up_bias,
             width,
-            x_stride: stride(2 * width),
+            x_stride: stride((1 + u32::from(d.gated)) * width),
             y_stride: stride(width),
             pad: 0,
         };
-        s.dispatch(&self.kernels.swiglu()?, bytes_of(&args), [width.div_ceil(self.kernels.local()), self.tokens, 1]);
+        let kernel = self.kernels.activate(d.activation, d.gated)?;
+        s.dispatch(&kernel, bytes_of(&args), [width.div_ceil(self.kernels.local()), self.tokens, 1]);
         Ok(())
     }
 }

@@ -3,15 +3,19 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::{EngineError, GenerateOptions, Sampler, SymbioteEngine};
+use super::grammar::Constraint;
+use super::stop_texts::StopTexts;
+use super::{EngineError, GenerateOptions, Sampler, Step, SymbioteEngine, TokenProbs};
 use crate::residency::ResidencyError;
 use crate::text::{EncodeOptions, StreamDecoder};
 
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// The model said so.
+    /// The model said so, or the grammar has nothing that could follow.
     EndOfAnswer,
+    /// One of the texts to stop at came.
+    StopText,
     /// It has as many tokens as were asked for.
     MaxTokens,
     /// The context is full.
@@ -23,10 +27,12 @@ pub enum Stop {
 /// An answer and what it took.
 #[derive(Clone, Debug)]
 pub struct Generation {
-    /// The text.
+    /// The text, up to the text that it was to stop at.
     pub text: String,
-    /// Its tokens, the one that ended it not counted.
+    /// Its tokens, those of a text to stop at counted, the one by which the model ended it not.
     pub tokens: Vec<u32>,
+    /// How probable each of them was, if that was asked for.
+    pub probs: Vec<TokenProbs>,
     /// Why it ended.
     pub stop: Stop,
     /// Tokens of the prompt that were computed, those already in the cache not counted.
@@ -43,7 +49,8 @@ pub struct Generation {
 
 impl SymbioteEngine {
     /// Continues `prompt`. The callback gets the text as it comes, in whole characters, and may stop it. It is called after
-    /// every pass, with an empty text where no character became whole, so that it can stop a long prompt too.
+    /// every pass, with an empty text where no character became whole or it may begin a text to stop at, so that it can stop a
+    /// long prompt too.
     ///
     /// What the sequence so far shares with the prompt is kept; the rest of it is forgotten.
     pub fn generate(
@@ -65,17 +72,24 @@ impl SymbioteEngine {
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Generation, EngineError> {
         options.sampling.check().map_err(EngineError::Sampling)?;
+        let vocabulary = self.config().vocab_size;
+        if let Some((token, _)) = options.sampling.logit_bias.iter().find(|(id, _)| *id >= vocabulary) {
+            return Err(EngineError::Token { token: *token, vocabulary });
+        }
         if prompt.is_empty() {
             return Err(EngineError::EmptyPrompt);
         }
         if prompt.len() > self.context() as usize {
             return Err(EngineError::ContextFull { tokens: prompt.len(), used: 0, context: self.context() });
         }
+        let tokenizer = self.tokenizer()?;
+        let constraint = options.grammar.as_ref().map(|grammar| Constraint::new(grammar, &tokenizer, vocabulary));
+        let mut constraint = constraint.transpose()?;
         // at least the last token is computed anew: its logits are wanted
         let shared = self.sequence().iter().zip(prompt).take_while(|(a, b)| a == b).count().min(prompt.len() - 1);
         self.truncate(shared);
 
-        let tokenizer = self.tokenizer()?;
+        let bytes = |id| tokenizer.token_bytes(id).unwrap_or_default();
         let start = Instant::now();
         let mut logits = Vec::new();
         let mut cancelled = false;
@@ -94,8 +108,9 @@ impl SymbioteEngine {
         let prompt_tokens = self.sequence().len() - shared;
         let mut sampler = Sampler::new(options.sampling.clone());
         let mut decoder = StreamDecoder::new();
+        let mut stops = StopTexts::new(&options.stop);
         let mut text = String::new();
-        let mut tokens = Vec::new();
+        let (mut tokens, mut probs) = (Vec::new(), Vec::new());
         let mut passes = 0;
         let start = Instant::now();
         let stop = loop {
@@ -106,15 +121,35 @@ impl SymbioteEngine {
                 break Stop::MaxTokens;
             }
             // the sequence is the prompt and all tokens so far
-            let token = sampler.sample(&logits, self.sequence());
-            if !options.ignore_stop && tokenizer.is_stop(token) {
+            let set = constraint.as_mut().map(Constraint::allowed).transpose()?;
+            let allowed = set.as_ref().map(|set| |id: u32| set.is_allowed(id));
+            let token = sampler.sample(&Step {
+                logits: &logits,
+                recent: self.sequence(),
+                bytes: &bytes,
+                allowed: allowed.as_ref().map(|allowed| allowed as &dyn Fn(u32) -> bool),
+            });
+            // where there is a grammar, this token comes only where it ends
+            if tokenizer.is_stop(token) && (!options.ignore_stop || constraint.is_some()) {
                 break Stop::EndOfAnswer;
             }
+            if let Some(constraint) = &mut constraint {
+                constraint.accept(token)?;
+            }
             tokens.push(token);
-            let piece = decoder.push(&tokenizer, token);
+            if options.n_probs > 0 {
+                probs.push(TokenProbs::new(&logits, token, options.n_probs));
+            }
+            let piece = stops.push(&decoder.push(&tokenizer, token));
             text.push_str(&piece);
             if on_text(&piece).is_break() {
                 break Stop::Cancelled;
+            }
+            if stops.found() {
+                break Stop::StopText;
+            }
+            if constraint.as_ref().is_some_and(Constraint::is_over) {
+                break Stop::EndOfAnswer;
             }
             if tokens.len() >= options.max_tokens as usize {
                 break Stop::MaxTokens;
@@ -129,7 +164,7 @@ impl SymbioteEngine {
             };
             passes += 1;
         };
-        let rest = decoder.finish();
+        let rest = stops.push(&decoder.finish()) + &stops.finish();
         if !rest.is_empty() {
             text.push_str(&rest);
             let _ = on_text(&rest);
@@ -137,6 +172,7 @@ impl SymbioteEngine {
         Ok(Generation {
             text,
             tokens,
+            probs,
             stop,
             prompt_tokens,
             prompt_time,

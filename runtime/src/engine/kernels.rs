@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use symbiote_format::{Dtype, ModelConfig, RopeLayout};
+use symbiote_format::{Activation, Dtype, ModelConfig, Norm, RopeLayout};
 
 use super::weights::Form;
-use super::{EngineError, KvType};
-use crate::gpu::{DeviceInfo, DeviceKind, KernelKey, Pipeline, ReloadReport, ShaderCache};
+use super::{EngineError, KvType, half_denormals, matrix_layout};
+use crate::gpu::{DeviceInfo, DeviceKind, Gpu, KernelKey, Pipeline, ReloadReport, ShaderCache};
 
 /// Tokens that the wide variants of a matrix product take at once.
 pub const WIDE: u32 = 8;
@@ -25,6 +25,17 @@ const PACKED_SUBGROUPS: [u32; 2] = [16, 8];
 const MATRIX_SUBGROUPS: [u32; 2] = [8, 4];
 /// Most subgroups that share a row of a norm: what every device is found to allow, and half of what `reduce.glsl` adds up.
 const REDUCED_SUBGROUPS: u32 = 32;
+/// Rows of a tile of quants on a GPU, where rows are few and where they are [`MANY_ROWS`]: x is loaded once for all of them, and few
+/// tiles leave a device idle.
+const QUANT_ROWS: [u32; 2] = [16, 32];
+/// Rows that are many.
+const MANY_ROWS: u32 = 8192;
+/// Of a tile, on their way at once, and of Q5_K, whose blocks are large and not staged.
+const QUANT_DEPTH: [u32; 2] = [2, 1];
+/// Subgroups that share out the columns of a tile of quants, at most, where tiles are few and where they are [`MANY_TILES`].
+const QUANT_SUBGROUPS: [u32; 2] = [8, 4];
+/// Shared memory that one subgroup of `matmul_quant.comp` does with, whatever its size and the type.
+const QUANT_SHARED: u32 = 32 << 10;
 /// Tiles that fill a large device: four for each of some hundred cores.
 const MANY_TILES: u32 = 512;
 
@@ -45,6 +56,23 @@ pub struct Multiply {
     pub groups: [u32; 3],
 }
 
+/// What a device was asked, as Vulkan leaves it open.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Probed {
+    /// Cooperative matrices lie in a subgroup's lanes as the kernels fill them.
+    pub matrices: bool,
+    /// f16 numbers below the normal ones are kept.
+    pub denormals: bool,
+}
+
+impl Probed {
+    /// Asks.
+    pub fn new(gpu: &Gpu, cache: &ShaderCache) -> Result<Self, EngineError> {
+        let (matrices, denormals) = (matrix_layout::as_expected(gpu, cache)?, half_denormals::are_kept(gpu, cache)?);
+        Ok(Self { matrices, denormals })
+    }
+}
+
 /// The kernels of one model on one device.
 pub struct Kernels {
     cache: ShaderCache,
@@ -56,6 +84,10 @@ pub struct Kernels {
     rows: u32,
     /// Products of several tokens over packed weights run on cooperative matrices.
     matrices: bool,
+    /// Products of one token over quants have a kernel of their own.
+    quants: bool,
+    /// Bytes of shared memory a workgroup.
+    shared: u32,
     /// Most invocations of a workgroup.
     most: u32,
     /// Invocations a workgroup of the elementwise kernels.
@@ -64,29 +96,43 @@ pub struct Kernels {
 
 impl Kernels {
     /// Chooses for `device`.
-    pub fn new(cache: ShaderCache, device: &DeviceInfo, matrices: bool) -> Self {
+    pub fn new(cache: ShaderCache, device: &DeviceInfo, probed: Probed) -> Self {
         let subgroup = device.subgroup;
         // A GPU hides latency with subgroups, four of them a workgroup. A CPU has none to hide, pays for barriers, and has to
         // load x lane by lane, so that the more rows a load serves the better.
         let (subgroups, rows) = if device.kind == DeviceKind::Cpu { (1, 16) } else { (4, 2) };
         let subgroups = subgroups.min(device.max_workgroup_invocations / subgroup).max(1);
+        let quants = subgroups > 1 && device.features.float16 && device.shared_memory_bytes >= QUANT_SHARED;
+        let quants = quants && probed.denormals;
         Self {
             cache,
             subgroup,
             subgroups,
             rows,
             local: (subgroup * subgroups).max(64),
-            matrices,
+            matrices: probed.matrices,
+            quants,
+            shared: device.shared_memory_bytes,
             most: device.max_workgroup_invocations,
         }
     }
 
-    /// Rows that a workgroup of the matrix products takes.
-    pub fn tile_rows(&self) -> u32 {
-        self.subgroups * self.rows
+    /// Rows that a workgroup takes of a product with `rows` of this form.
+    pub fn tile_rows(&self, form: Form, rows: u32) -> u32 {
+        match form {
+            Form::Packed { .. } => PACKED_TILE,
+            Form::Plain(Dtype::Q4K | Dtype::Q6K) if self.quants && rows >= MANY_ROWS => QUANT_ROWS[1],
+            Form::Plain(dtype) if self.of_quants(dtype) => QUANT_ROWS[0],
+            Form::Plain(_) | Form::Narrowed(_) => self.subgroups * self.rows,
+        }
     }
 
-    /// Invocations a workgroup of rope and swiglu.
+    /// Products of one token over `dtype` have a kernel of their own.
+    fn of_quants(&self, dtype: Dtype) -> bool {
+        self.quants && matches!(dtype, Dtype::Q4_0 | Dtype::Q8_0 | Dtype::Q4K | Dtype::Q5K | Dtype::Q6K)
+    }
+
+    /// Invocations a workgroup of what goes element by element.
     pub fn local(&self) -> u32 {
         self.local
     }
@@ -125,14 +171,30 @@ impl Kernels {
         self.matrices
     }
 
-    /// `y = W x` for `tokens` tokens over `tiles` tiles of `columns` columns.
-    pub fn product(&self, form: Form, tokens: u32, tiles: u32, columns: u32) -> Result<Multiply, EngineError> {
+    /// `y = W x` for `tokens` tokens over `tiles` tiles of `tile_rows` rows and `columns` columns.
+    pub fn product(
+        &self,
+        form: Form,
+        tokens: u32,
+        (tiles, tile_rows): (u32, u32),
+        columns: u32,
+    ) -> Result<Multiply, EngineError> {
         let groups_of = |wide: u32| tokens.div_ceil(wide);
         match form {
+            Form::Plain(dtype) if tokens == 1 && self.of_quants(dtype) => {
+                let (s, depth) = (self.subgroup, QUANT_DEPTH[usize::from(dtype == Dtype::Q5K)]);
+                let subgroups = self.quant_subgroups(dtype, tiles, tile_rows, columns);
+                let constants = vec![s * subgroups, s, subgroups, tile_rows, depth];
+                let kernel = self.get(format!("matmul_quant_{dtype}"), constants, Some(s))?;
+                Ok(Multiply { kernel, groups: [tiles, 1, 1] })
+            }
             Form::Plain(dtype) | Form::Narrowed(dtype) => {
                 let wide = if tokens > 1 { WIDE } else { 1 };
-                let local = self.subgroup * self.subgroups;
-                let mut constants = vec![local, wide, self.rows, (self.subgroups == 1).into()];
+                // a tile's rows, however many subgroups a workgroup may have
+                let most = 1 << (self.most / self.subgroup).max(1).ilog2();
+                let subgroups = (tile_rows / self.rows).min(most).max(1);
+                let local = self.subgroup * subgroups;
+                let mut constants = vec![local, wide, tile_rows / subgroups, (self.subgroups == 1).into()];
                 if matches!(form, Form::Narrowed(_)) {
                     constants.push(source_code(Dtype::F32));
                 }
@@ -157,6 +219,21 @@ impl Kernels {
         }
     }
 
+    /// Subgroups a workgroup that share out the columns of quants: a lane of theirs has a piece, of 64 columns or a small block.
+    fn quant_subgroups(&self, dtype: Dtype, tiles: u32, tile_rows: u32, columns: u32) -> u32 {
+        let s = self.subgroup;
+        let strips = columns.div_ceil(s * dtype.block_len().min(64));
+        // blocks of Q6_K take so much shared memory that more subgroups are no faster
+        let most = QUANT_SUBGROUPS[usize::from(tiles >= MANY_TILES || dtype == Dtype::Q6K)];
+        // as evenly as may be
+        let wanted = strips.div_ceil(strips.div_ceil(most));
+        // what `matmul_quant.comp` and `quant.glsl` take of it, at the most
+        let lines = (s * 20).max(tile_rows * (s + 1) + 3) * 4;
+        let pieces = (dtype.block_len() / 64).max(1);
+        let staged = ((s / pieces * dtype.block_bytes() + 29) / 16).div_ceil(s) * s * 16 * QUANT_DEPTH[0];
+        wanted.min(self.shared / (lines + staged)).min(self.most / s).max(1)
+    }
+
     /// Subgroups a workgroup that share out the chunks of 128 columns; each has one at least.
     fn subgroups_for(&self, tiles: u32, columns: u32, [few, many]: [u32; 2]) -> u32 {
         let wanted = if tiles < MANY_TILES { few } else { many };
@@ -169,21 +246,21 @@ impl Kernels {
         self.get("split", vec![local, (local > self.subgroup).into()], Some(self.subgroup))
     }
 
-    /// RMSNorm of rows of `columns` with a weight stored as `dtype`.
-    pub fn rmsnorm(&self, dtype: Dtype, columns: u32) -> Result<Arc<Pipeline>, EngineError> {
+    /// A norm of rows of `columns`, or what is added of it.
+    pub fn norm(&self, norm: Norm, columns: u32, add: bool) -> Result<Arc<Pipeline>, EngineError> {
         // a row is read by one workgroup, which on a GPU is over soonest when it has a column or few an invocation
         let most = self.most.min(1024).min(REDUCED_SUBGROUPS * self.subgroup) / self.subgroup;
         let subgroups = if self.subgroups > 1 { columns.div_ceil(self.subgroup).clamp(1, most) } else { 1 };
         let local = self.subgroup * subgroups;
-        let brain = u32::from(dtype == Dtype::Bf16);
-        let constants = vec![local, (subgroups > 1).into(), dtype.block_bytes(), brain];
-        self.get("rmsnorm", constants, Some(self.subgroup))
+        let constants = vec![local, (subgroups > 1).into(), (norm == Norm::Layer).into(), add.into()];
+        self.get("norm", constants, Some(self.subgroup))
     }
 
-    /// Rotation of q and k, and the store of k and v.
-    pub fn rope(&self, config: &ModelConfig, kv: KvType) -> Result<Arc<Pipeline>, EngineError> {
+    /// Biases, norms and rotation of q and k, and the store of k and v; `staged` where there are biases or norms.
+    pub fn heads(&self, config: &ModelConfig, kv: KvType, staged: bool) -> Result<Arc<Pipeline>, EngineError> {
         let interleaved = config.rope_layout == RopeLayout::Interleaved;
-        self.get("rope", vec![self.local, kv.bytes(), interleaved.into()], None)
+        let constants = vec![self.subgroup, kv.bytes(), config.head_dim, interleaved.into(), staged.into()];
+        self.get("heads", constants, Some(self.subgroup))
     }
 
     /// Attention for `queries` at once, whole or in stretches.
@@ -204,9 +281,24 @@ impl Kernels {
         self.get("attention_merge", vec![self.local], None)
     }
 
-    /// silu(gate) * up.
-    pub fn swiglu(&self) -> Result<Arc<Pipeline>, EngineError> {
-        self.get("swiglu", vec![self.local], None)
+    /// activation(gate) * up, or activation(up).
+    pub fn activate(&self, activation: Activation, gated: bool) -> Result<Arc<Pipeline>, EngineError> {
+        let code = match activation {
+            Activation::Silu => 0,
+            Activation::GeluTanh => 1,
+            Activation::GeluErf => 2,
+        };
+        self.get("activate", vec![self.local, code, gated.into()], None)
+    }
+
+    /// y = scale * (x + bias), or that added to y.
+    pub fn add(&self, add: bool) -> Result<Arc<Pipeline>, EngineError> {
+        self.get("add", vec![self.local, add.into()], None)
+    }
+
+    /// cap tanh(scale x / cap).
+    pub fn cap(&self) -> Result<Arc<Pipeline>, EngineError> {
+        self.get("cap", vec![self.local], None)
     }
 
     /// Takes over changed sources; see [`ShaderCache::reload_changed`].

@@ -11,19 +11,25 @@
 //! | `pack_blocks.rs`, `pack_file.rs` | packs in memory that the device reaches; packs in the file |
 //! | `stages.rs` | commands, submitted as the packs that they read come |
 //! | `memory_plan.rs` | budgets, and the plan of the packs |
+//! | `relief.rs` | other budgets while the model is in use |
 //! | `state.rs` | activations, KV cache |
 //! | `need.rs` | the device memory that all this will take |
 //! | `kernels.rs` | which kernel variant on this device |
-//! | `matrix_layout.rs` | whether cooperative matrices lie as the kernels want them |
+//! | `matrix_layout.rs`, `half_denormals.rs` | what the device is asked of what Vulkan leaves open |
 //! | `shader_source.rs` | where kernels come from |
 //! | `profile.rs` | time by kernel |
 //! | `wires.rs` | how fast disk, link and VRAM are |
-//! | `rope.rs`, `sampler.rs` | angles; the next token |
+//! | `rope.rs` | angles |
+//! | `sampler/`, `token_probs.rs` | the next token; how probable it was |
+//! | `stop_texts.rs`, `grammar/` | texts that end an answer; what it must look like |
+//! | `prompt_cache.rs` | a sequence in a file |
 //! | `options.rs`, `error.rs` | settings; [`EngineError`] |
 
 mod error;
 mod forward;
 mod generate;
+mod grammar;
+mod half_denormals;
 mod kernels;
 mod matrix_layout;
 mod memory_plan;
@@ -34,23 +40,31 @@ mod pack_file;
 mod pack_table;
 mod perplexity;
 mod profile;
+mod prompt_cache;
+mod relief;
 mod rope;
 mod sampler;
 mod shader_source;
 mod stages;
 mod state;
+mod stop_texts;
 mod symbiote_engine;
+mod token_probs;
 mod weights;
 mod wires;
 
 pub use error::EngineError;
 pub use generate::{Generation, Stop};
+pub use grammar::Grammar;
 pub use memory_plan::{MemoryPlan, USUAL_WIRES};
 pub use need::Need;
 pub use options::{DEFAULT_BATCH, DEFAULT_CONTEXT, GenerateOptions, KvType, Link, OpenOptions};
 pub use perplexity::Perplexity;
 pub use profile::{KernelTime, Profile};
+pub use prompt_cache::PromptCacheError;
+pub use relief::Meter;
 pub use rope::Rope;
-pub use sampler::{Sampler, Sampling};
+pub use sampler::{Dry, Sampler, Sampling, Step};
 pub use symbiote_engine::{LoadProgress, Packs, PassListener, PassReport, SymbioteEngine};
+pub use token_probs::TokenProbs;
 pub use wires::measure_wires;

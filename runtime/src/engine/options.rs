@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Sampling;
+use super::{Grammar, Sampling};
 use crate::gpu::GpuOptions;
 
 /// How an engine is opened.
@@ -49,6 +49,8 @@ pub enum Link {
 /// How keys and values are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KvType {
+    /// A byte an element, and two for the scale of every 32 of them: logits off by some hundredths.
+    Q8,
     /// Two bytes an element: half the memory, and logits off by a few thousandths.
     F16,
     /// Four bytes an element: the cache adds no rounding of its own.
@@ -57,11 +59,20 @@ pub enum KvType {
 }
 
 impl KvType {
-    /// Bytes an element.
+    /// Bytes an element, scales apart.
     pub fn bytes(self) -> u32 {
         match self {
+            Self::Q8 => 1,
             Self::F16 => 2,
             Self::F32 => 4,
+        }
+    }
+
+    /// Bytes of a head's key, or of its value (`KV_ROW` in `kv.glsl`).
+    pub fn row_bytes(self, head_dim: u32) -> u32 {
+        match self {
+            Self::Q8 => (head_dim + 2 * head_dim.div_ceil(32)).next_multiple_of(4),
+            Self::F16 | Self::F32 => head_dim * self.bytes(),
         }
     }
 }
@@ -77,10 +88,24 @@ pub struct GenerateOptions {
     pub parse_special: bool,
     /// Go on after a token that ends an answer.
     pub ignore_stop: bool,
+    /// End before any of these texts.
+    pub stop: Vec<String>,
+    /// Tell how probable each token was, beside so many of the most probable ones; 0 does not.
+    pub n_probs: usize,
+    /// What the answer must look like. It ends where nothing can follow, and no token ends it before it is whole.
+    pub grammar: Option<Grammar>,
 }
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        Self { max_tokens: 512, sampling: Sampling::default(), parse_special: false, ignore_stop: false }
+        Self {
+            max_tokens: 512,
+            sampling: Sampling::default(),
+            parse_special: false,
+            ignore_stop: false,
+            stop: Vec::new(),
+            n_probs: 0,
+            grammar: None,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Packs in memory that the device reaches: the effect side of [`NomadPackManager`](crate::residency::NomadPackManager).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::gpu::{Buffer, Gpu, Memory, QueueKind};
@@ -10,34 +11,39 @@ use crate::residency::{BoxError, Location, MemoryTier, PackStore, Passed};
 /// Blocks of device memory and of pinned memory that packs lie in.
 pub struct PackBlocks {
     gpu: Gpu,
-    vram: Vec<Buffer>,
-    ram: Vec<Buffer>,
+    vram: BTreeMap<usize, Buffer>,
+    ram: BTreeMap<usize, Buffer>,
 }
 
 impl PackBlocks {
     /// No blocks yet.
     pub fn new(gpu: Gpu) -> Self {
-        Self { gpu, vram: Vec::new(), ram: Vec::new() }
+        Self { gpu, vram: BTreeMap::new(), ram: BTreeMap::new() }
     }
 
     fn block(&self, at: Location) -> &Buffer {
         let blocks = if at.tier == MemoryTier::RamWarm { &self.ram } else { &self.vram };
-        &blocks[at.range.block]
+        &blocks[&at.range.block]
     }
 }
 
 impl PackStore for PackBlocks {
     type Target = ReadTarget;
 
-    fn create_block(&mut self, tier: MemoryTier, len: u64) -> Result<u64, BoxError> {
+    fn create_block(&mut self, tier: MemoryTier, block: usize, len: u64) -> Result<u64, BoxError> {
         let (blocks, name, memory) = match tier {
             MemoryTier::RamWarm => (&mut self.ram, "warm packs", Memory::Host),
             _ => (&mut self.vram, "packs", Memory::Device),
         };
-        let block = self.gpu.buffer(&format!("{name} {}", blocks.len()), len, memory)?;
-        let address = block.address();
-        blocks.push(block);
+        let buffer = self.gpu.buffer(&format!("{name} {block}"), len, memory)?;
+        let address = buffer.address();
+        blocks.insert(block, buffer);
         Ok(address)
+    }
+
+    fn drop_block(&mut self, tier: MemoryTier, block: usize) {
+        let blocks = if tier == MemoryTier::RamWarm { &mut self.ram } else { &mut self.vram };
+        blocks.remove(&block);
     }
 
     fn target(&self, at: Location) -> Result<ReadTarget, BoxError> {

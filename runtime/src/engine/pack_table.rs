@@ -1,11 +1,12 @@
 //! The two tables through which kernels reach weights: pack to address, and the parts of every operation.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
-use symbiote_shaders::PartArgs;
+use symbiote_format::{Dtype, dequant};
 
 use super::EngineError;
-use super::weights::{Operation, Product, Weights};
+use super::weights::{Form, Product, Weights};
 use crate::gpu::{Buffer, Gpu, Memory, Recorder, UPDATE_BYTES};
 use crate::residency::Lease;
 
@@ -56,7 +57,7 @@ impl PackTable {
     }
 }
 
-/// The parts of every operation, in one buffer.
+/// The parts of every operation and the grids of stored types, in one buffer.
 pub struct PartTables {
     /// Reached by address only.
     _buffer: Buffer,
@@ -65,38 +66,50 @@ pub struct PartTables {
 impl PartTables {
     /// Bytes of the tables of `weights`.
     pub fn bytes(weights: &mut Weights) -> u64 {
-        let mut parts = 0;
-        each_product(weights, &mut |product| parts += product.parts.len());
-        (parts * size_of::<PartArgs>()) as u64
+        tables(weights).0.len() as u64
     }
 
-    /// Writes the tables of `weights`, whose products learn where theirs is.
+    /// Writes the tables of `weights`, whose products learn where theirs are.
     pub fn new(gpu: &Gpu, weights: &mut Weights) -> Result<Self, EngineError> {
-        let mut all: Vec<PartArgs> = Vec::new();
-        let mut starts = Vec::new();
-        each_product(weights, &mut |product| {
-            starts.push(all.len());
-            all.extend(&product.parts);
-        });
-        let bytes: &[u8] = bytemuck::cast_slice(&all);
+        let (bytes, places) = tables(weights);
         let buffer = gpu.buffer("part tables", bytes.len() as u64, Memory::Device)?;
-        gpu.upload(&buffer, 0, bytes)?;
-        let mut starts = starts.into_iter();
+        gpu.upload(&buffer, 0, &bytes)?;
+        let mut places = places.into_iter();
         each_product(weights, &mut |product| {
-            let start = starts.next().unwrap_or(0); // as many as there are products
-            product.table = buffer.address() + (start * size_of::<PartArgs>()) as u64;
+            let (table, grid) = places.next().unwrap_or_default(); // as many as there are products
+            product.table = buffer.address() + table;
+            product.grid = grid.map_or(0, |grid| buffer.address() + grid);
         });
         Ok(Self { _buffer: buffer })
     }
 }
 
+/// The bytes of all tables, and of each product where in them its parts and its grid are.
+fn tables(weights: &mut Weights) -> (Vec<u8>, Vec<(u64, Option<u64>)>) {
+    let (mut bytes, mut places) = (Vec::new(), Vec::new());
+    let mut grids: HashMap<Dtype, u64> = HashMap::new();
+    each_product(weights, &mut |product| {
+        let grid = match product.form {
+            Form::Plain(dtype) => dequant::grid(dtype).map(|points| {
+                *grids.entry(dtype).or_insert_with(|| {
+                    let at = bytes.len() as u64;
+                    bytes.extend_from_slice(bytemuck::cast_slice(points));
+                    at
+                })
+            }),
+            _ => None,
+        };
+        places.push((bytes.len() as u64, grid));
+        bytes.extend_from_slice(bytemuck::cast_slice(&product.parts));
+    });
+    (bytes, places)
+}
+
 fn each_product(weights: &mut Weights, f: &mut dyn FnMut(&mut Product)) {
-    let mut operation = |o: &mut Operation| o.products.iter_mut().for_each(&mut *f);
-    operation(&mut weights.embedding);
-    for layer in &mut weights.layers {
-        for o in [&mut layer.qkv, &mut layer.output, &mut layer.gate_up, &mut layer.down] {
-            operation(o);
-        }
+    let layers = weights.layers.iter_mut();
+    let layers = layers.flat_map(|l| [&mut l.qkv, &mut l.output.product, &mut l.up, &mut l.down.product]);
+    let lookups = [&mut weights.embedding].into_iter().chain(&mut weights.positions);
+    for operation in lookups.chain(layers).chain([&mut weights.head]) {
+        operation.products.iter_mut().for_each(&mut *f);
     }
-    operation(&mut weights.head);
 }

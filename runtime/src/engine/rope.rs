@@ -53,6 +53,12 @@ impl Rope {
         Self { frequencies, magnitude }
     }
 
+    /// The turns of [`Turn::Local`](symbiote_format::Turn), where `config` has such.
+    pub fn local(config: &ModelConfig, context: u32) -> Option<Self> {
+        let rope_base = config.design.local_rope_base?;
+        Some(Self::new(&ModelConfig { rope_base, rope_scaling: RopeScaling::None, ..config.clone() }, context, &[]))
+    }
+
     /// Appends (cos, sin) of every pair for one position.
     pub fn turns(&self, position: u32, out: &mut Vec<f32>) {
         for frequency in &self.frequencies {
@@ -117,7 +123,7 @@ impl YarnRamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use symbiote_format::RopeLayout;
+    use symbiote_format::{Design, RopeLayout};
 
     fn config(rope_scaling: RopeScaling) -> ModelConfig {
         ModelConfig {
@@ -135,6 +141,7 @@ mod tests {
             rope_dims: 8,
             rope_layout: RopeLayout::Halves,
             rope_scaling,
+            design: Design::default(),
         }
     }
 

@@ -8,21 +8,22 @@ use crate::gpu::{Buffer, Gpu, Memory};
 
 /// Activations of one pass, all f32. A buffer's rows are tokens.
 pub struct Activations {
-    /// Ids of the tokens `[batch]` u32, written by the host.
+    /// Ids of the tokens `[batch]` u32, written by the host, and behind them their positions.
     pub tokens: Buffer,
-    /// cos and sin of the positions `[batch][rope dims / 2][2]`, written by the host.
+    /// cos and sin of the positions `[batch][rope dims / 2][2]`, written by the host; behind them those of local turns, where the
+    /// model has such.
     pub turns: Buffer,
     /// Residual stream `[batch][hidden]`.
     pub x: Buffer,
-    /// Normed residual `[batch][hidden]`.
+    /// Normed residual, or what is going to be added to it `[batch][hidden]`.
     pub normed: Buffer,
     /// q, k, v `[batch][(heads + 2 kv heads) * head size]`.
     pub qkv: Buffer,
     /// Attention's result `[batch][heads * head size]`.
     pub attended: Buffer,
-    /// gate, up `[batch][2 * ffn]`.
-    pub gate_up: Buffer,
-    /// silu(gate) * up `[batch][ffn]`.
+    /// gate, up `[batch][2 * ffn]`; up alone `[batch][ffn]` where there is no gate.
+    pub up: Buffer,
+    /// activation(gate) * up `[batch][ffn]`.
     pub hidden: Buffer,
     /// x of a product as cooperative matrices take it, see [`split_bytes`].
     pub halves: Buffer,
@@ -64,14 +65,15 @@ impl Activations {
         let rows = |name, width| (name, rows_bytes(batch, width), Memory::Device);
         let logits = u64::from(LOGIT_ROWS) * u64::from(stride(c.vocab_size)) * 4;
         let partial = u64::from(splits) * u64::from(c.head_count) * u64::from(c.head_dim + 2) * 4;
+        let sets = 1 + u64::from(c.design.local_rope_base.is_some());
         [
-            ("tokens", u64::from(batch) * 4, Memory::Host),
-            ("turns", u64::from(batch) * u64::from(c.rope_dims) * 4, Memory::Host),
+            ("tokens", 2 * u64::from(batch) * 4, Memory::Host),
+            ("turns", sets * u64::from(batch) * u64::from(c.rope_dims) * 4, Memory::Host),
             rows("x", c.hidden_size),
             rows("normed", c.hidden_size),
             rows("qkv", c.query_rows() + 2 * c.kv_rows()),
             rows("attended", c.query_rows()),
-            rows("gate_up", 2 * c.ffn_size),
+            rows("up", (1 + u32::from(c.design.gated)) * c.ffn_size),
             rows("hidden", c.ffn_size),
             ("halves", halves, Memory::Device),
             ("partial", partial.max(4), Memory::Device),
@@ -82,7 +84,7 @@ impl Activations {
 
     /// Buffers of these sizes.
     pub fn new(gpu: &Gpu, sizes: ActivationSizes) -> Result<Self, EngineError> {
-        let [tokens, turns, x, normed, qkv, attended, gate_up, hidden, halves, partial, logits, readback] =
+        let [tokens, turns, x, normed, qkv, attended, up, hidden, halves, partial, logits, readback] =
             sizes.map(|(name, bytes, memory)| gpu.buffer(name, bytes, memory));
         Ok(Self {
             tokens: tokens?,
@@ -91,7 +93,7 @@ impl Activations {
             normed: normed?,
             qkv: qkv?,
             attended: attended?,
-            gate_up: gate_up?,
+            up: up?,
             hidden: hidden?,
             halves: halves?,
             partial: partial?,
@@ -101,7 +103,7 @@ impl Activations {
     }
 }
 
-/// Keys and values of the sequence so far: a layer is K `[kv heads][capacity][head size]`, then V likewise.
+/// Keys and values of the sequence so far: a layer is K `[kv heads][capacity]` rows of a head's size, then V likewise.
 pub struct KvCache {
     layers: Vec<Buffer>,
     /// Bytes of one layer's K.
@@ -115,7 +117,7 @@ pub struct KvCache {
 impl KvCache {
     /// Bytes of one layer with `capacity` positions.
     pub fn layer_bytes(c: &ModelConfig, capacity: u32, kv_type: KvType) -> u64 {
-        let half = u64::from(c.kv_rows()) * u64::from(capacity) * u64::from(kv_type.bytes());
+        let half = u64::from(c.kv_head_count) * u64::from(capacity) * u64::from(kv_type.row_bytes(c.head_dim));
         2 * half.next_multiple_of(256)
     }
 
@@ -132,5 +134,34 @@ impl KvCache {
     pub fn addresses(&self, l: usize) -> (u64, u64) {
         let k = self.layers[l].address();
         (k, k + self.half)
+    }
+}
+
+/// A run of bytes of the cache that positions before some number take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvRun {
+    /// The layer.
+    pub layer: usize,
+    /// Where it begins in the layer's buffer.
+    pub offset: u64,
+    /// Its bytes.
+    pub len: u64,
+}
+
+impl KvCache {
+    /// What the first `positions` take: K of each head, then V, layer by layer.
+    pub fn runs(&self, c: &ModelConfig, positions: u32) -> impl Iterator<Item = KvRun> + use<> {
+        let row = u64::from(self.kv_type.row_bytes(c.head_dim));
+        let (half, head, len) = (self.half, u64::from(self.capacity) * row, u64::from(positions) * row);
+        let heads = u64::from(c.kv_head_count);
+        (0..self.layers.len()).flat_map(move |layer| {
+            let starts = (0..2).flat_map(move |part| (0..heads).map(move |h| part * half + h * head));
+            starts.map(move |offset| KvRun { layer, offset, len })
+        })
+    }
+
+    /// Where layer `l` lies.
+    pub fn buffer(&self, l: usize) -> &Buffer {
+        &self.layers[l]
     }
 }

@@ -7,20 +7,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::forward::Pass;
-use super::kernels::{Kernels, WIDE};
-use super::matrix_layout;
-use super::memory_plan::{MemoryPlan, USUAL_WIRES};
+use super::kernels::{Kernels, Probed, WIDE};
+use super::memory_plan::{MemoryPlan, USUAL_WIRES, rooms};
 use super::need::Need;
 use super::pack_blocks::PackBlocks;
 use super::pack_file::{PackFile, PackJudge};
 use super::pack_table::{PackTable, PartTables};
+use super::relief::Meter;
 use super::shader_source::BuiltIn;
 use super::stages::Stages;
 use super::state::{ActivationSizes, Activations, KvCache, LOGIT_ROWS, stride};
 use super::weights::Weights;
 use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, KernelTime, Link, OpenOptions, Profile, Rope};
-use crate::gpu::{DeviceInfo, Gpu, ReloadReport, ShaderCache};
-use crate::memory::resident_bytes;
+use crate::gpu::{Buffer, DeviceInfo, Gpu, ReloadReport, ShaderCache};
+use crate::memory::{Pressure, resident_bytes};
 use crate::pak::{AsyncPrefetcher, PakFile};
 use crate::residency::{Cancel, Counters, NomadPackManager, ResidencyError, Wires};
 use crate::text::Tokenizer;
@@ -52,23 +52,28 @@ pub struct SymbioteEngine {
     config: ModelConfig,
     tokenizer: Option<Arc<Tokenizer>>,
     chat_template: String,
-    gpu: Gpu,
+    pub(super) gpu: Gpu,
     kernels: Kernels,
     weights: Weights,
     /// The packs that the layers and the head read, in the order in which they do.
     order: [Vec<usize>; 2],
-    memory: MemoryPlan,
-    packs: Packs,
+    pub(super) memory: MemoryPlan,
+    pub(super) packs: Packs,
     /// Where products find packs, and where the embedding does.
     tables: [PackTable; 2],
     /// Reached by address only; it lives as long as the engine.
     _part_tables: PartTables,
     act: Activations,
     kv: KvCache,
-    rope: Rope,
+    /// The main turns, and local ones where the model has them.
+    ropes: Vec<Rope>,
     batch: u32,
     link: Link,
     profile: Option<RefCell<Profile>>,
+    /// What others take of the memories, and who says so.
+    pub(super) pressure: Pressure,
+    pub(super) meter: Meter,
+    pub(super) opened: Instant,
     /// Until everything that stays has been read.
     progress: Option<LoadProgress>,
     listener: Option<PassListener>,
@@ -93,10 +98,11 @@ impl SymbioteEngine {
 
     /// As [`open`](Self::open), on a machine whose wires are known.
     pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions, wires: Wires) -> Result<Self, EngineError> {
-        let Prepared { pak, config, tokenizer, gpu, kernels, mut weights, rope, sizes, context, batch, memory } =
+        let Prepared { pak, config, tokenizer, gpu, kernels, mut weights, ropes, sizes, context, batch, memory } =
             Prepared::new(path.as_ref(), options, wires)?;
         let archived = pak.archive().index().tokenizer.as_ref();
         let chat_template = archived.map_or_else(String::new, |t| t.chat_template.as_str().to_owned());
+        let free = rooms(&gpu).map(|room| room.map_or(0, |room| room.free()));
         let act = Activations::new(&gpu, sizes)?;
         let kv = KvCache::new(&gpu, &config, context, options.kv_type)?;
         let part_tables = PartTables::new(&gpu, &mut weights)?;
@@ -124,10 +130,13 @@ impl SymbioteEngine {
             _part_tables: part_tables,
             act,
             kv,
-            rope,
+            ropes,
             batch,
             link: options.link,
             profile,
+            pressure: Pressure::new(free),
+            meter: Box::new(rooms),
+            opened: Instant::now(),
             progress: None,
             listener: None,
             sequence: Vec::new(),
@@ -189,12 +198,10 @@ impl SymbioteEngine {
         wanted: std::ops::Range<usize>,
         each: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<(), EngineError> {
+        self.relieve()?;
         let (start, before) = (Instant::now(), self.packs.counters());
         let position = to_u32(self.sequence.len());
-        let mut turns = Vec::new();
-        (position..).zip(tokens).for_each(|(p, _)| self.rope.turns(p, &mut turns));
-        self.act.tokens.write(0, bytemuck::cast_slice(tokens))?;
-        self.act.turns.write(0, bytemuck::cast_slice(&turns))?;
+        self.write_inputs(tokens, position)?;
 
         let [layers, head] = &self.order;
         let heads = std::iter::repeat_n(head, wanted.len().div_ceil(LOGIT_ROWS as usize)).flatten();
@@ -222,6 +229,20 @@ impl SymbioteEngine {
         Ok(())
     }
 
+    /// What the kernels read of the tokens: their ids, positions and turns.
+    fn write_inputs(&mut self, tokens: &[u32], position: u32) -> Result<(), EngineError> {
+        let positions: Vec<u32> = (position..).zip(tokens).map(|(position, _)| position).collect();
+        self.act.tokens.write(0, bytemuck::cast_slice(tokens))?;
+        self.act.tokens.write(u64::from(self.batch) * 4, bytemuck::cast_slice(&positions))?;
+        let set_bytes = u64::from(self.batch) * u64::from(self.config.rope_dims) * 4;
+        for (set, rope) in (0u64..).zip(&self.ropes) {
+            let mut turns = Vec::new();
+            positions.iter().for_each(|position| rope.turns(*position, &mut turns));
+            self.act.turns.write(set * set_bytes, bytemuck::cast_slice(&turns))?;
+        }
+        Ok(())
+    }
+
     fn run(
         &mut self,
         tokens: &[u32],
@@ -238,6 +259,7 @@ impl SymbioteEngine {
             position,
             tokens: to_u32(tokens.len()),
             ids: tokens,
+            batch: self.batch,
         };
         let [table, lookups] = &mut self.tables;
         let profile = self.profile.as_ref();
@@ -300,6 +322,16 @@ impl SymbioteEngine {
     /// The tokens so far.
     pub fn sequence(&self) -> &[u32] {
         &self.sequence
+    }
+
+    /// The keys and values of the sequence, and a buffer of the host's to copy them through.
+    pub(super) fn cache(&self) -> (&KvCache, &Buffer) {
+        (&self.kv, &self.act.readback)
+    }
+
+    /// Takes `tokens` for the sequence, whose keys and values are in the cache.
+    pub(super) fn adopt(&mut self, tokens: Vec<u32>) {
+        self.sequence = tokens;
     }
 
     /// Takes over changed shader sources, between tokens. A kernel that does not compile stays as it was.
@@ -367,7 +399,7 @@ struct Prepared {
     gpu: Gpu,
     kernels: Kernels,
     weights: Weights,
-    rope: Rope,
+    ropes: Vec<Rope>,
     sizes: ActivationSizes,
     context: u32,
     batch: u32,
@@ -378,7 +410,7 @@ impl Prepared {
     fn new(path: &Path, options: &OpenOptions, wires: Wires) -> Result<Self, EngineError> {
         let pak = Arc::new(PakFile::open(path)?);
         let config = pak.config().clone();
-        check(pak.archive().index().architecture.as_str(), &config)?;
+        check(&config)?;
         let context = options.context.unwrap_or(config.context_length.min(DEFAULT_CONTEXT));
         if context == 0 || context > config.context_length {
             return Err(EngineError::Context { asked: context, least: 1, most: config.context_length });
@@ -389,26 +421,24 @@ impl Prepared {
         let archived = pak.archive().index().tokenizer.as_ref();
         let tokenizer = archived.map(|t| Tokenizer::from_archive(t, config.vocab_size)).transpose()?.map(Arc::new);
         let cache = ShaderCache::new(&gpu, BuiltIn, options.shader_dir.clone())?;
-        let matrices = matrix_layout::as_expected(&gpu, &cache)?;
-        let kernels = Kernels::new(cache, gpu.info(), matrices);
-        let mut weights = Weights::new(pak.archive(), kernels.tile_rows())?;
-        let rope = Rope::new(&config, context, &weights.rope_factors);
+        let probed = Probed::new(&gpu, &cache)?;
+        let kernels = Kernels::new(cache, gpu.info(), probed);
+        let mut weights = Weights::new(pak.archive(), &|form, rows| kernels.tile_rows(form, rows))?;
+        let main = Rope::new(&config, context, &weights.rope_factors);
+        let ropes = [main].into_iter().chain(Rope::local(&config, context)).collect();
         let splits = kernels.attention_splits();
-        let sizes = Activations::sizes(&config, batch, splits, matrices && weights.packed());
+        let sizes = Activations::sizes(&config, batch, splits, probed.matrices && weights.packed());
         let layers = (0..config.layer_count).map(|_| KvCache::layer_bytes(&config, context, options.kv_type));
         let need = Need::new(&gpu, pak.archive().index(), &mut weights, &sizes, layers);
         let traffic = weights.traffic(pak.archive().index());
         let held = options.ram_held.unwrap_or_else(|| resident_bytes().saturating_sub(open_device));
         let memory = MemoryPlan::new(&gpu, traffic, need, context, (held, pak.archive().file_len()), options, wires)?;
-        Ok(Self { pak, config, tokenizer, gpu, kernels, weights, rope, sizes, context, batch, memory })
+        Ok(Self { pak, config, tokenizer, gpu, kernels, weights, ropes, sizes, context, batch, memory })
     }
 }
 
 /// What the kernels ask of a model.
-fn check(architecture: &str, c: &ModelConfig) -> Result<(), EngineError> {
-    if architecture != "llama" {
-        return Err(EngineError::Architecture(architecture.into()));
-    }
+fn check(c: &ModelConfig) -> Result<(), EngineError> {
     match c.head_dim % 4 {
         0 => Ok(()),
         _ => Err(EngineError::Size { what: "the head size", found: c.head_dim, multiple: 4 }),

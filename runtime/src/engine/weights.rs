@@ -1,16 +1,16 @@
 //! Which rows of which packs each operation of the forward pass reads: the archive's tables, turned into the kernels' tables.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use symbiote_format::codec::Shape;
-use symbiote_format::{Archive, ArchivedIndex, ArchivedPart, Codec, Dtype, ModelConfig, NO_LAYER, TensorKind};
-use symbiote_shaders::PartArgs;
+use symbiote_format::{Archive, ArchivedIndex, ArchivedPart, Codec, Dtype, ModelConfig, NO_LAYER, Norm, TensorKind};
+use symbiote_shaders::{PartArgs, VectorArgs};
 
 use super::EngineError;
-use super::kernels::PACKED_TILE;
 use crate::residency::{Need, PackTraffic};
 
-/// A vector of weights: a norm.
+/// A vector of weights: a norm or a bias.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Vector {
     /// The pack that holds it.
@@ -19,6 +19,29 @@ pub struct Vector {
     pub offset: u32,
     /// How it is stored.
     pub dtype: Dtype,
+}
+
+impl Vector {
+    /// As kernels find it.
+    pub fn args(self) -> VectorArgs {
+        let stored = match self.dtype {
+            Dtype::F16 => VectorArgs::F16,
+            Dtype::Bf16 => VectorArgs::BF16,
+            _ => VectorArgs::F32,
+        };
+        VectorArgs::new(self.pack, self.offset, stored)
+    }
+}
+
+/// A norm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NormWeights {
+    /// Which.
+    pub kind: Norm,
+    /// Its weight.
+    pub weight: Vector,
+    /// What LayerNorm adds.
+    pub bias: Option<Vector>,
 }
 
 /// What kernels compute on.
@@ -58,8 +81,12 @@ pub struct Product {
     pub parts: Vec<PartArgs>,
     /// Tiles of the parts.
     pub tiles: u32,
+    /// Rows of a tile.
+    pub tile_rows: u32,
     /// Device address of the parts, once they are there.
     pub table: u64,
+    /// Device address of the grid that the stored type refers to, likewise; 0 if it refers to none.
+    pub grid: u64,
 }
 
 /// A matrix product over one or more tensors that share x; one [`Product`] a form.
@@ -73,21 +100,49 @@ pub struct Operation {
     pub packs: Vec<usize>,
 }
 
+/// The last product of attention or of the feed-forward network, and what is done to its result on its way to the residual stream.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// `[hidden, ..]`.
+    pub product: Operation,
+    /// `[hidden]`.
+    pub bias: Option<Vector>,
+    /// RMSNorm of all that is added `[hidden]`.
+    pub norm: Option<Vector>,
+}
+
+/// What is done to queries and keys before they are turned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum HeadNorms {
+    /// Nothing.
+    None,
+    /// RMSNorm of each head, of queries and of keys `[head size]`.
+    Each(Vector, Vector),
+    /// RMSNorm of all heads together, `[heads * head size]` and `[kv heads * head size]`.
+    Together(Vector, Vector),
+}
+
 /// One layer's weights.
 #[derive(Clone, Debug)]
 pub struct Layer {
     /// Norm before attention `[hidden]`.
-    pub attention_norm: Vector,
+    pub attention_norm: Option<NormWeights>,
     /// q, k and v: `[(heads + 2 kv heads) * head size, hidden]`.
     pub qkv: Operation,
+    /// Biases of q, k and v.
+    pub qkv_bias: [Option<Vector>; 3],
+    /// Norms of q and k.
+    pub head_norms: HeadNorms,
     /// Attention output: `[hidden, heads * head size]`.
-    pub output: Operation,
+    pub output: Output,
     /// Norm before the feed-forward network `[hidden]`.
-    pub ffn_norm: Vector,
-    /// gate and up: `[2 * ffn, hidden]`.
-    pub gate_up: Operation,
+    pub ffn_norm: Option<NormWeights>,
+    /// gate and up: `[2 * ffn, hidden]`; without a gate `[ffn, hidden]`.
+    pub up: Operation,
+    /// Biases of gate and up `[ffn]`.
+    pub up_bias: [Option<Vector>; 2],
     /// down: `[hidden, ffn]`.
-    pub down: Operation,
+    pub down: Output,
 }
 
 /// The whole model's weights.
@@ -95,10 +150,12 @@ pub struct Layer {
 pub struct Weights {
     /// Token embedding `[vocabulary, hidden]`.
     pub embedding: Operation,
+    /// Learned positions `[context, hidden]`.
+    pub positions: Option<Operation>,
     /// Layers, first to last.
     pub layers: Vec<Layer>,
     /// Norm before the head `[hidden]`.
-    pub output_norm: Vector,
+    pub output_norm: NormWeights,
     /// Head `[vocabulary, hidden]`.
     pub head: Operation,
     /// Divisors of the rotary frequencies, or empty.
@@ -106,34 +163,26 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads the tables of `archive`; a workgroup of the matrix products takes `tile_rows` rows.
-    pub fn new(archive: &Archive<'_>, tile_rows: u32) -> Result<Self, EngineError> {
-        let config = archive.config();
-        let find = Finder { index: archive.index(), tile_rows };
-        let (hidden, ffn) = (config.hidden_size, config.ffn_size);
-        let (q, kv) = (config.query_rows(), config.kv_rows());
+    /// Reads the tables of `archive`; of products with so many rows of a form, a workgroup takes `tile_rows`.
+    pub fn new(archive: &Archive<'_>, tile_rows: &dyn Fn(Form, u32) -> u32) -> Result<Self, EngineError> {
         use TensorKind as Kind;
-        let layers = (0..config.layer_count)
-            .map(|l| {
-                Ok(Layer {
-                    attention_norm: find.vector(Kind::AttentionNorm, l, hidden)?,
-                    qkv: find.operation(l, &[(Kind::Query, q), (Kind::Key, kv), (Kind::Value, kv)], hidden)?,
-                    output: find.operation(l, &[(Kind::AttentionOutput, hidden)], q)?,
-                    ffn_norm: find.vector(Kind::FfnNorm, l, hidden)?,
-                    gate_up: find.operation(l, &[(Kind::FfnGate, ffn), (Kind::FfnUp, ffn)], hidden)?,
-                    down: find.operation(l, &[(Kind::FfnDown, hidden)], ffn)?,
-                })
-            })
-            .collect::<Result<_, EngineError>>()?;
+        let config = archive.config();
+        let find = Finder::new(archive.index(), tile_rows);
+        let layers = (0..config.layer_count).map(|l| find.layer(config, l)).collect::<Result<_, _>>()?;
+        let hidden = config.hidden_size;
         let head = if config.tied_embeddings { Kind::TokenEmbedding } else { Kind::Output };
-        let mut embedding = find.operation(NO_LAYER, &[(Kind::TokenEmbedding, config.vocab_size)], hidden)?;
-        embedding.products.iter_mut().flat_map(|p| &mut p.parts).for_each(|part| part.first_tile = part.first_row);
+        let positions = find.has(Kind::PositionEmbedding, NO_LAYER);
         Ok(Self {
-            embedding,
+            embedding: find.lookup(Kind::TokenEmbedding, config.vocab_size, hidden)?,
+            positions: positions
+                .then(|| find.lookup(Kind::PositionEmbedding, config.context_length, hidden))
+                .transpose()?,
             layers,
-            output_norm: find.vector(Kind::OutputNorm, NO_LAYER, hidden)?,
+            output_norm: find
+                .norm(config, [Kind::OutputNorm, Kind::OutputNormBias], NO_LAYER)?
+                .ok_or(EngineError::MissingTensor { kind: Kind::OutputNorm.name(), layer: NO_LAYER })?,
             head: find.operation(NO_LAYER, &[(head, config.vocab_size)], hidden)?,
-            rope_factors: rope_factors(archive, config)?,
+            rope_factors: rope_factors(archive, &find)?,
         })
     }
 }
@@ -153,36 +202,72 @@ impl Product {
     }
 }
 
+impl NormWeights {
+    /// RMSNorm with this weight.
+    pub fn rms(weight: Vector) -> Self {
+        Self { kind: Norm::Rms, weight, bias: None }
+    }
+
+    fn vectors(&self) -> impl Iterator<Item = Vector> {
+        [self.weight].into_iter().chain(self.bias)
+    }
+}
+
+impl HeadNorms {
+    /// Of queries and of keys.
+    fn vectors(self) -> impl Iterator<Item = Vector> {
+        let pair = match self {
+            Self::None => None,
+            Self::Each(q, k) | Self::Together(q, k) => Some([q, k]),
+        };
+        pair.into_iter().flatten()
+    }
+}
+
+impl Layer {
+    /// The products, in the order in which they run.
+    fn operations(&self) -> [&Operation; 4] {
+        [&self.qkv, &self.output.product, &self.up, &self.down.product]
+    }
+
+    /// The norms and biases of attention, then those of the feed-forward network.
+    fn vectors(&self) -> [Vec<Vector>; 2] {
+        let attention = self.attention_norm.iter().flat_map(NormWeights::vectors);
+        let attention = attention.chain(self.qkv_bias.into_iter().flatten()).chain(self.head_norms.vectors());
+        let ffn = self.ffn_norm.iter().flat_map(NormWeights::vectors).chain(self.up_bias.into_iter().flatten());
+        let of = |output: &Output| output.bias.into_iter().chain(output.norm);
+        [attention.chain(of(&self.output)).collect(), ffn.chain(of(&self.down)).collect()]
+    }
+}
+
 impl Weights {
     /// The packs that the layers read, in the order in which they do.
     pub fn layer_packs(&self) -> Vec<usize> {
         let mut packs = Vec::new();
         for layer in &self.layers {
-            packs.push(layer.attention_norm.pack as usize);
-            packs.extend(layer.qkv.packs.iter().chain(&layer.output.packs));
-            packs.push(layer.ffn_norm.pack as usize);
-            packs.extend(layer.gate_up.packs.iter().chain(&layer.down.packs));
+            let [attention, ffn] = layer.vectors().map(packs_of);
+            let [qkv, output, up, down] = layer.operations().map(|o| &o.packs);
+            packs.extend(attention.iter().chain(qkv).chain(output).chain(&ffn).chain(up).chain(down));
         }
         packs
     }
 
     /// The packs that the head reads, likewise.
     pub fn head_packs(&self) -> Vec<usize> {
-        [self.output_norm.pack as usize].into_iter().chain(self.head.packs.iter().copied()).collect()
+        packs_of(self.output_norm.vectors().collect()).into_iter().chain(self.head.packs.iter().copied()).collect()
     }
 
     /// What every pack of the archive is needed for. Packs that nothing reads have no length.
     pub fn traffic(&self, index: &ArchivedIndex) -> Vec<PackTraffic> {
         let mut needs = vec![None; index.packs.len()];
-        self.embedding.packs.iter().for_each(|&pack| needs[pack] = Some(Need::Lookup));
-        let operations = self.layers.iter().flat_map(|l| [&l.qkv, &l.output, &l.gate_up, &l.down]);
+        let lookups = [&self.embedding].into_iter().chain(&self.positions);
+        lookups.flat_map(|o| &o.packs).for_each(|&pack| needs[pack] = Some(Need::Lookup));
+        let operations = self.layers.iter().flat_map(Layer::operations);
         for &pack in operations.chain([&self.head]).flat_map(|o| &o.packs) {
             needs[pack] = Some(if needs[pack] == Some(Need::Lookup) { Need::Tied } else { Need::EveryPass });
         }
-        let norms = self.layers.iter().flat_map(|l| [&l.attention_norm, &l.ffn_norm]);
-        for norm in norms.chain([&self.output_norm]) {
-            needs[norm.pack as usize] = Some(Need::Always);
-        }
+        let vectors = self.layers.iter().flat_map(Layer::vectors).flatten().chain(self.output_norm.vectors());
+        vectors.for_each(|vector| needs[vector.pack as usize] = Some(Need::Always));
         let packs = index.packs.iter().zip(needs);
         packs
             .map(|(pack, need)| PackTraffic {
@@ -195,18 +280,29 @@ impl Weights {
     /// Some of the products are over packed rows.
     pub fn packed(&self) -> bool {
         let of = |o: &Operation| o.products.iter().any(|p| matches!(p.form, Form::Packed { .. }));
-        let layers = self.layers.iter().flat_map(|l| [&l.qkv, &l.output, &l.gate_up, &l.down]);
-        layers.chain([&self.head]).any(of)
+        self.layers.iter().flat_map(Layer::operations).chain([&self.head]).any(of)
     }
+}
+
+/// The packs of `vectors`, each once, in order.
+pub fn packs_of(vectors: Vec<Vector>) -> Vec<usize> {
+    let mut packs: Vec<usize> = vectors.iter().map(|v| v.pack as usize).collect();
+    packs.sort_unstable();
+    packs.dedup();
+    packs
 }
 
 /// Looks tensors up by what they are.
 struct Finder<'a> {
     index: &'a ArchivedIndex,
-    tile_rows: u32,
+    tile_rows: &'a dyn Fn(Form, u32) -> u32,
+    tensors: HashMap<(u16, u32), usize>,
+    /// The rows of every tensor, in order.
+    places: Vec<Vec<Place<'a>>>,
 }
 
 /// Rows of a tensor in a pack.
+#[derive(Clone, Copy)]
 struct Place<'a> {
     pack: u32,
     offset: u32,
@@ -214,9 +310,28 @@ struct Place<'a> {
 }
 
 impl<'a> Finder<'a> {
+    fn new(index: &'a ArchivedIndex, tile_rows: &'a dyn Fn(Form, u32) -> u32) -> Self {
+        let mut places = vec![Vec::new(); index.tensors.len()];
+        for (pack, p) in (0u32..).zip(index.packs.iter()) {
+            let first = p.first_part.to_native() as usize;
+            for part in &index.parts[first..first + p.part_count.to_native() as usize] {
+                // a pack is at most 1 GiB long
+                let offset = u32::try_from(part.offset.to_native()).unwrap_or(u32::MAX);
+                places[part.tensor.to_native() as usize].push(Place { pack, offset, part });
+            }
+        }
+        let tensors = index.tensors.iter().enumerate().rev();
+        let tensors = tensors.map(|(i, t)| ((t.kind.to_native(), t.layer.to_native()), i)).collect();
+        Self { index, tile_rows, tensors, places }
+    }
+
+    fn has(&self, kind: TensorKind, layer: u32) -> bool {
+        self.tensors.contains_key(&(kind.code(), layer))
+    }
+
     fn tensor(&self, kind: TensorKind, layer: u32) -> Result<usize, EngineError> {
-        let is = |t: &symbiote_format::ArchivedTensor| t.kind == kind.code() && t.layer == layer;
-        self.index.tensors.iter().position(is).ok_or(EngineError::MissingTensor { kind: kind.name(), layer })
+        let missing = EngineError::MissingTensor { kind: kind.name(), layer };
+        self.tensors.get(&(kind.code(), layer)).copied().ok_or(missing)
     }
 
     /// The tensor's stored type, after checking that it has `rows` rows of `columns`.
@@ -231,54 +346,126 @@ impl<'a> Finder<'a> {
         Dtype::from_code(t.dtype.to_native()).ok_or(EngineError::MissingTensor { kind: "dtype", layer: NO_LAYER })
     }
 
-    fn places(&self, tensor: usize) -> Vec<Place<'a>> {
-        let mut places = Vec::new();
-        for (pack, p) in (0u32..).zip(self.index.packs.iter()) {
-            let first = p.first_part.to_native() as usize;
-            for part in &self.index.parts[first..first + p.part_count.to_native() as usize] {
-                if part.tensor.to_native() as usize == tensor {
-                    // a pack is at most 1 GiB long
-                    let offset = u32::try_from(part.offset.to_native()).unwrap_or(u32::MAX);
-                    places.push(Place { pack, offset, part });
-                }
-            }
-        }
-        places
-    }
-
     fn vector(&self, kind: TensorKind, layer: u32, len: u32) -> Result<Vector, EngineError> {
         let tensor = self.tensor(kind, layer)?;
         let dtype = self.dtype(tensor, 1, len)?;
         if dtype.block_len() != 1 {
             return Err(EngineError::VectorType { kind: kind.name(), layer, dtype });
         }
-        let place = self.places(tensor).swap_remove(0); // validation: every tensor has a part
+        let place = self.places[tensor][0]; // validation: every tensor has a part
         if place.part.codec != Codec::Raw.code() {
             return Err(EngineError::VectorCodec { kind: kind.name(), layer });
         }
         Ok(Vector { pack: place.pack, offset: place.offset, dtype })
     }
 
+    fn optional(&self, kind: TensorKind, layer: u32, len: u32) -> Result<Option<Vector>, EngineError> {
+        self.has(kind, layer).then(|| self.vector(kind, layer, len)).transpose()
+    }
+
+    /// A norm of the residual stream, if it is there.
+    fn norm(
+        &self,
+        c: &ModelConfig,
+        [weight, bias]: [TensorKind; 2],
+        layer: u32,
+    ) -> Result<Option<NormWeights>, EngineError> {
+        let Some(weight) = self.optional(weight, layer, c.hidden_size)? else { return Ok(None) };
+        Ok(Some(NormWeights { kind: c.design.norm, weight, bias: self.optional(bias, layer, c.hidden_size)? }))
+    }
+
+    fn layer(&self, c: &ModelConfig, l: u32) -> Result<Layer, EngineError> {
+        use TensorKind as Kind;
+        let (hidden, ffn, q, kv) = (c.hidden_size, c.ffn_size, c.query_rows(), c.kv_rows());
+        let qkv = match self.has(Kind::QueryKeyValue, l) {
+            true => vec![(Kind::QueryKeyValue, q + 2 * kv)],
+            false => vec![(Kind::Query, q), (Kind::Key, kv), (Kind::Value, kv)],
+        };
+        let up = match (self.has(Kind::FfnGateUp, l), c.design.gated) {
+            (true, _) => vec![(Kind::FfnGateUp, 2 * ffn)],
+            (false, true) => vec![(Kind::FfnGate, ffn), (Kind::FfnUp, ffn)],
+            (false, false) => vec![(Kind::FfnUp, ffn)],
+        };
+        Ok(Layer {
+            attention_norm: self.norm(c, [Kind::AttentionNorm, Kind::AttentionNormBias], l)?,
+            qkv: self.operation(l, &qkv, hidden)?,
+            qkv_bias: self.qkv_bias(l, q, kv)?,
+            head_norms: self.head_norms(c, l)?,
+            output: Output {
+                product: self.operation(l, &[(Kind::AttentionOutput, hidden)], q)?,
+                bias: self.optional(Kind::AttentionOutputBias, l, hidden)?,
+                norm: self.optional(Kind::PostAttentionNorm, l, hidden)?,
+            },
+            ffn_norm: self.norm(c, [Kind::FfnNorm, Kind::FfnNormBias], l)?,
+            up: self.operation(l, &up, hidden)?,
+            up_bias: [self.optional(Kind::FfnGateBias, l, ffn)?, self.optional(Kind::FfnUpBias, l, ffn)?],
+            down: Output {
+                product: self.operation(l, &[(Kind::FfnDown, hidden)], ffn)?,
+                bias: self.optional(Kind::FfnDownBias, l, hidden)?,
+                norm: self.optional(Kind::PostFfnNorm, l, hidden)?,
+            },
+        })
+    }
+
+    /// Biases of q, k and v, which may be one vector.
+    fn qkv_bias(&self, l: u32, q: u32, kv: u32) -> Result<[Option<Vector>; 3], EngineError> {
+        use TensorKind as Kind;
+        if let Some(whole) = self.optional(Kind::QueryKeyValueBias, l, q + 2 * kv)? {
+            let from = |row: u32| Some(Vector { offset: whole.offset + row * whole.dtype.block_bytes(), ..whole });
+            return Ok([from(0), from(q), from(q + kv)]);
+        }
+        let one = |kind, rows| self.optional(kind, l, rows);
+        Ok([one(Kind::QueryBias, q)?, one(Kind::KeyBias, kv)?, one(Kind::ValueBias, kv)?])
+    }
+
+    fn head_norms(&self, c: &ModelConfig, l: u32) -> Result<HeadNorms, EngineError> {
+        use TensorKind as Kind;
+        if !self.has(Kind::QueryNorm, l) {
+            return Ok(HeadNorms::None);
+        }
+        let pair =
+            |q, k| Ok::<_, EngineError>((self.vector(Kind::QueryNorm, l, q)?, self.vector(Kind::KeyNorm, l, k)?));
+        if let Ok((q, k)) = pair(c.head_dim, c.head_dim) {
+            return Ok(HeadNorms::Each(q, k));
+        }
+        let (q, k) = pair(c.query_rows(), c.kv_rows())?;
+        Ok(HeadNorms::Together(q, k))
+    }
+
+    /// A table of which single rows are read.
+    fn lookup(&self, kind: TensorKind, rows: u32, columns: u32) -> Result<Operation, EngineError> {
+        let mut table = self.operation(NO_LAYER, &[(kind, rows)], columns)?;
+        table.products.iter_mut().flat_map(|p| &mut p.parts).for_each(|part| part.first_tile = part.first_row);
+        Ok(table)
+    }
+
     /// A product over tensors of `(kind, rows)`, their rows one after another in y.
     fn operation(&self, layer: u32, tensors: &[(TensorKind, u32)], columns: u32) -> Result<Operation, EngineError> {
         let mut operation = Operation { rows: 0, products: Vec::new(), packs: Vec::new() };
+        let all_rows = tensors.iter().map(|(_, rows)| rows).sum();
         for &(kind, rows) in tensors {
             let tensor = self.tensor(kind, layer)?;
             let dtype = self.dtype(tensor, rows, columns)?;
-            for Place { pack, offset, part } in self.places(tensor) {
+            for &Place { pack, offset, part } in &self.places[tensor] {
                 let form = self.form(part, dtype, columns)?;
                 let at = operation.products.iter().position(|p| p.form == form).unwrap_or_else(|| {
-                    operation.products.push(Product { form, columns, parts: Vec::new(), tiles: 0, table: 0 });
+                    let tile_rows = (self.tile_rows)(form, all_rows);
+                    operation.products.push(Product {
+                        form,
+                        columns,
+                        parts: Vec::new(),
+                        tiles: 0,
+                        tile_rows,
+                        table: 0,
+                        grid: 0,
+                    });
                     operation.products.len() - 1
                 });
                 let product = &mut operation.products[at];
                 let (first_tile, rows) = (product.tiles, part.rows.to_native());
                 let first_row = operation.rows + part.row.to_native();
                 product.parts.push(PartArgs { pack, offset, rows, first_row, first_tile });
-                product.tiles += rows.div_ceil(match form {
-                    Form::Plain(_) | Form::Narrowed(_) => self.tile_rows,
-                    Form::Packed { .. } => PACKED_TILE,
-                });
+                product.tiles += rows.div_ceil(product.tile_rows);
                 operation.packs.push(pack as usize);
             }
             operation.rows += rows;
@@ -312,13 +499,9 @@ impl Finder<'_> {
 }
 
 /// The divisors of a `rope_freqs` tensor, read on the host.
-fn rope_factors(archive: &Archive<'_>, config: &ModelConfig) -> Result<Vec<f32>, EngineError> {
-    let find = Finder { index: archive.index(), tile_rows: 1 };
-    if find.tensor(TensorKind::RopeFactors, NO_LAYER).is_err() {
-        return Ok(Vec::new());
-    }
-    let pairs = config.rope_dims / 2;
-    let vector = find.vector(TensorKind::RopeFactors, NO_LAYER, pairs)?;
+fn rope_factors(archive: &Archive<'_>, find: &Finder<'_>) -> Result<Vec<f32>, EngineError> {
+    let pairs = archive.config().rope_dims / 2;
+    let Some(vector) = find.optional(TensorKind::RopeFactors, NO_LAYER, pairs)? else { return Ok(Vec::new()) };
     let segment = archive.segment(&archive.index().packs[vector.pack as usize]);
     let bytes = &segment[vector.offset as usize..][..(pairs * vector.dtype.block_bytes()) as usize];
     let mut factors = vec![0.0; pairs as usize];

@@ -7,10 +7,10 @@ use bytemuck::bytes_of;
 use symbiote_format::Dtype;
 use symbiote_shaders::{MatmulArgs, PartArgs};
 
-use super::kernels::Kernels;
+use super::EngineError;
+use super::kernels::{Kernels, Probed};
 use super::shader_source::BuiltIn;
 use super::weights::Form;
-use super::{EngineError, matrix_layout};
 use crate::gpu::{Buffer, Gpu, GpuOptions, Memory, QueueKind, ShaderCache};
 use crate::pak::{PakFile, PrefetchOptions, measure};
 use crate::residency::Wires;
@@ -51,11 +51,10 @@ fn link(gpu: &Gpu, time: Duration) -> Result<f64, EngineError> {
 /// The product that decoding consists of, over f32 weights.
 fn vram(gpu: &Gpu, time: Duration) -> Result<f64, EngineError> {
     let cache = ShaderCache::new(gpu, BuiltIn, None)?;
-    let matrices = matrix_layout::as_expected(gpu, &cache)?;
-    let kernels = Kernels::new(cache, gpu.info(), matrices);
+    let kernels = Kernels::new(cache, gpu.info(), Probed::default());
     let row = u64::from(COLUMNS) * 4;
     let fit = (gpu.memory_available() / 4).min(gpu.info().max_buffer_bytes) / row;
-    let rows = ROWS.min(u32::try_from(fit).unwrap_or(ROWS)).max(kernels.tile_rows());
+    let rows = ROWS.min(u32::try_from(fit).unwrap_or(ROWS)).max(64);
     let buffer = |name, len| gpu.buffer(name, len, Memory::Device);
     let weights = buffer("vram weights", u64::from(rows) * row)?;
     let (x, y) = (buffer("vram x", row)?, buffer("vram y", u64::from(rows) * 4 + 256)?);
@@ -77,8 +76,9 @@ fn vram(gpu: &Gpu, time: Duration) -> Result<f64, EngineError> {
         add: 0,
         halves: x.address(),
     };
-    let tiles = rows.div_ceil(kernels.tile_rows());
-    let multiply = kernels.product(Form::Plain(Dtype::F32), 1, tiles, COLUMNS)?;
+    let form = Form::Plain(Dtype::F32);
+    let tile_rows = kernels.tile_rows(form, rows);
+    let multiply = kernels.product(form, 1, (rows.div_ceil(tile_rows), tile_rows), COLUMNS)?;
     let kept = Arc::new((weights, x, y, table, parts));
     let round = || -> Result<(), EngineError> {
         let mut recorder = gpu.recorder("vram")?;

@@ -10,13 +10,14 @@ use super::device_memory::{DeviceMemory, MemoryUsed};
 use super::error::GpuError;
 use super::instance::Instance;
 use super::logical_device::LogicalDevice;
-use super::memory_type::{Memory, free_bytes};
+use super::memory_type::{Memory, room};
 use super::physical_device::{self, DeviceInfo};
 use super::pipeline::{Pipeline, PipelineInfo};
 use super::pipeline_cache::PipelineCache;
 use super::queue::{QueueKind, Queues, Ticket};
 use super::staging::Staging;
 use super::timestamps::Timestamps;
+use crate::memory::Room;
 
 /// How to open a device.
 #[derive(Clone, Debug, Default)]
@@ -91,7 +92,7 @@ impl Gpu {
 
     /// Bytes in use by the buffers of this device.
     pub fn memory_used(&self) -> MemoryUsed {
-        self.shared.memory.free_passed();
+        self.shared.let_go();
         self.shared.memory.used()
     }
 
@@ -100,8 +101,8 @@ impl Gpu {
     pub fn memory_available(&self) -> u64 {
         let used = self.memory_used().device;
         let heap = self.info().heap_bytes.saturating_sub(used);
-        let cap = self.shared.memory.cap().map_or(u64::MAX, |cap| cap.saturating_sub(used));
-        heap.min(cap).min(self.budget_free().unwrap_or(u64::MAX))
+        let cap = self.shared.memory.cap().saturating_sub(used);
+        heap.min(cap).min(self.room().map_or(u64::MAX, |room| room.free()))
     }
 
     /// What a buffer of `len` bytes counts for on the device heap, before it is there; 0 if it lies elsewhere.
@@ -110,15 +111,22 @@ impl Gpu {
         if self.shared.memory.on_device_heap(memory) { counted } else { 0 }
     }
 
-    /// What the driver says is free of the device heap now, for this process, where it says so at all.
-    pub fn budget_free(&self) -> Option<u64> {
+    /// Sets another cap on the bytes of buffers on the device heap; buffers that there are stay.
+    pub fn set_vram_cap(&self, cap: u64) {
+        self.shared.memory.set_cap(cap);
+    }
+
+    /// What the driver says of the device heap now, where it says anything.
+    pub fn room(&self) -> Option<Room> {
         let device = &self.shared.device;
         let listed = device.physical.info.features.memory_budget;
-        free_bytes(&device.instance, device.physical.handle, &device.physical.memory, listed)
+        room(&device.instance, device.physical.handle, &device.physical.memory, listed)
     }
 
     /// A buffer of `len` bytes. Its bytes are undefined at first.
     pub fn buffer(&self, name: &str, len: u64, memory: Memory) -> Result<Buffer, GpuError> {
+        // buffers that nobody owns may be kept by commands that are over
+        self.shared.let_go();
         Buffer::new(&self.shared.memory, name, len, memory)
     }
 

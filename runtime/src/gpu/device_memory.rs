@@ -1,5 +1,6 @@
 //! Device memory: allocations through VMA, the account of their bytes, the cap, and late destruction.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ash::vk;
@@ -7,7 +8,7 @@ use vk_mem::Alloc;
 
 use super::error::{During, GpuError};
 use super::logical_device::LogicalDevice;
-use super::memory_type::{Memory, free_bytes};
+use super::memory_type::{Memory, room};
 use super::queue::{Queues, Ticket};
 
 /// Every buffer starts on a multiple of this, which suits any vector load and any copy.
@@ -41,7 +42,8 @@ pub(super) struct DeviceMemory {
     device_type: u32,
     host_type: u32,
     map_device: bool,
-    cap: Option<u64>,
+    /// The most bytes on the main device heap; `u64::MAX` where there is no such limit.
+    cap: AtomicU64,
     used: Mutex<MemoryUsed>,
     retired: Mutex<Vec<Retired>>,
 }
@@ -98,7 +100,7 @@ impl DeviceMemory {
             device_type: 0,
             host_type: 0,
             map_device,
-            cap,
+            cap: AtomicU64::new(cap.unwrap_or(u64::MAX)),
             used: Mutex::default(),
             retired: Mutex::default(),
         };
@@ -218,9 +220,14 @@ impl DeviceMemory {
         Ok(Allocated { handle, address, mapped, allocation, bytes, on_device_heap })
     }
 
-    /// The most bytes of buffers on the main device heap, where there is such a limit.
-    pub(super) fn cap(&self) -> Option<u64> {
-        self.cap
+    /// The most bytes of buffers on the main device heap; `u64::MAX` where there is no such limit.
+    pub(super) fn cap(&self) -> u64 {
+        self.cap.load(Ordering::Relaxed)
+    }
+
+    /// Sets another cap; what is allocated stays.
+    pub(super) fn set_cap(&self, cap: u64) {
+        self.cap.store(cap, Ordering::Relaxed);
     }
 
     /// The one place where the cap is enforced.
@@ -231,7 +238,8 @@ impl DeviceMemory {
             return Ok(());
         }
         let after = used.device.saturating_add(bytes);
-        if let Some(cap) = self.cap.filter(|&cap| after > cap) {
+        let cap = self.cap();
+        if after > cap {
             return Err(GpuError::OverCap { name: name.to_owned(), needed: bytes, used: used.device, cap });
         }
         used.device = after;
@@ -260,7 +268,7 @@ impl DeviceMemory {
             needed: bytes,
             used: if on_device_heap { used.device } else { used.host }.saturating_sub(bytes),
             heap: physical.memory.heap_of(memory_type).map_or(0, |heap| heap.bytes),
-            free: free_bytes(&self.device.instance, physical.handle, &physical.memory, budget),
+            free: room(&self.device.instance, physical.handle, &physical.memory, budget).map(|room| room.free()),
         }
     }
 

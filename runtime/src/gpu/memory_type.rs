@@ -3,6 +3,7 @@
 use ash::vk::{self, MemoryHeapFlags, MemoryPropertyFlags};
 
 use super::instance::Instance;
+use crate::memory::Room;
 
 /// Where the bytes of a buffer lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,13 +95,13 @@ impl MemoryTypes {
     }
 }
 
-/// What the driver says is free of the main device heap, for this process and now.
-pub(super) fn free_bytes(
+/// What the driver says of the main device heap, for this process and now.
+pub(super) fn room(
     instance: &Instance,
     device: vk::PhysicalDevice,
     types: &MemoryTypes,
     memory_budget: bool,
-) -> Option<u64> {
+) -> Option<Room> {
     if !memory_budget {
         return None;
     }
@@ -109,5 +110,5 @@ pub(super) fn free_bytes(
     let mut all = vk::PhysicalDeviceMemoryProperties2::default().push_next(&mut budget);
     // SAFETY: the device comes from this instance and lists VK_EXT_memory_budget.
     unsafe { instance.raw.get_physical_device_memory_properties2(device, &mut all) };
-    Some(budget.heap_budget.get(heap)?.saturating_sub(*budget.heap_usage.get(heap)?))
+    Some(Room { budget: *budget.heap_budget.get(heap)?, usage: *budget.heap_usage.get(heap)? })
 }

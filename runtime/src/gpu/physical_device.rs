@@ -9,7 +9,7 @@ use super::cooperative_matrix::{CooperativeMatrix, SHADER_BFLOAT16};
 use super::error::{During, GpuError};
 use super::features::Features;
 use super::instance::{Instance, lists};
-use super::memory_type::{MemoryTypes, free_bytes};
+use super::memory_type::{MemoryTypes, room};
 
 /// The kind of a device, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -218,7 +218,7 @@ fn describe(instance: &Instance, index: usize, handle: vk::PhysicalDevice) -> Re
             false => fixed,
         },
         heap_bytes: memory.device_heap().map_or(0, |heap| heap.bytes),
-        budget_free: free_bytes(instance, handle, &memory, features.memory_budget),
+        budget_free: room(instance, handle, &memory, features.memory_budget).map(|room| room.free()),
         unified: shared && memory.unified(),
         cooperative_matrices: match features.cooperative_matrix {
             true => CooperativeMatrix::list(instance, handle),

@@ -112,7 +112,21 @@ impl FractalMemoryAllocator {
         self.blocks.len() - 1
     }
 
-    /// How many blocks there are.
+    /// Lets go of a block that nothing is held in; whether that is so. The others keep their numbers, and nobody gets this one.
+    pub fn remove_block(&mut self, block: usize) -> bool {
+        let empty = self.used_of(block) == 0;
+        if empty {
+            self.blocks[block] = Block { tree: Tree::new(0), len: 0 };
+        }
+        empty
+    }
+
+    /// Bytes taken of a block, in whole nodes.
+    pub fn used_of(&self, block: usize) -> u64 {
+        self.held.range((block, 0)..(block + 1, 0)).map(|(_, held)| held.len.next_multiple_of(NODE)).sum()
+    }
+
+    /// How many blocks there are, those that are gone included.
     pub fn blocks(&self) -> usize {
         self.blocks.len()
     }
@@ -240,6 +254,20 @@ mod tests {
         a.allocate("small", 1, 1).unwrap();
         assert_eq!(a.allocate("large", MIB, 2 * MIB).unwrap().offset, 2 * MIB);
         assert_eq!(a.allocate("gap", 2 * MIB - NODE, 1).unwrap().offset, NODE);
+    }
+
+    #[test]
+    fn an_empty_block_goes_and_the_others_stay() {
+        let mut a = FractalMemoryAllocator::new();
+        assert_eq!([(); 3].map(|()| a.add_block(MIB)), [0, 1, 2]);
+        let first = a.allocate("first", MIB, 1).unwrap();
+        let second = a.allocate("second", MIB, 1).unwrap();
+        assert_eq!((a.used_of(1), a.remove_block(1)), (MIB, false));
+        a.deallocate(first).unwrap();
+        assert!(a.remove_block(0));
+        assert_eq!((a.account().capacity, a.longest_run()), (2 * MIB, MIB));
+        assert_eq!(a.allocate("third", 1, 1).unwrap().block, 2);
+        a.deallocate(second).unwrap();
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl fmt::Debug for PakFile {
 
 #[cfg(test)]
 mod tests {
-    use symbiote_format::{FormatError, HEADER_LEN, Header, Index, RopeLayout, RopeScaling};
+    use symbiote_format::{Design, FormatError, HEADER_LEN, Header, Index, RopeLayout, RopeScaling};
 
     use std::time::Duration;
 
@@ -135,6 +135,7 @@ mod tests {
             rope_dims: 16,
             rope_layout: RopeLayout::Halves,
             rope_scaling: RopeScaling::None,
+            design: Design::default(),
         };
         let index = Index { params: config.to_params(), ..Index::default() }.to_bytes().unwrap();
         let mut bytes = Header::new(HEADER_LEN, &index).unwrap().encode().to_vec();

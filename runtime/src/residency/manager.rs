@@ -1,5 +1,7 @@
 //! The state of every pack, and the acts that change it.
 
+mod replan;
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
@@ -100,8 +102,8 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             store,
             reader,
             check,
-            vram: Pool::new(MemoryTier::VramHot, vram, max_block),
-            ram: Pool::new(MemoryTier::RamWarm, ram, max_block),
+            vram: Pool::new(MemoryTier::VramHot, vram.clone(), max_block),
+            ram: Pool::new(MemoryTier::RamWarm, ram.clone(), max_block),
             places: vec![None; count],
             pins: vec![0; count],
             seen: vec![false; count],
@@ -116,38 +118,16 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             counters: Counters::default(),
             cancel: Box::new(|| false),
         };
-        manager.find_places()?;
+        for (tier, budget) in [(MemoryTier::VramHot, &vram), (MemoryTier::RamWarm, &ram)] {
+            manager.find_places(tier, budget)?;
+        }
+        for &range in &manager.slots {
+            manager.vram.locate(&mut manager.store, range)?;
+        }
+        for &range in manager.staging.iter().chain(&manager.gather) {
+            manager.ram.locate(&mut manager.store, range)?;
+        }
         Ok(manager)
-    }
-
-    /// Finds a place for everything. The packs' blocks are made when the first of them comes.
-    fn find_places(&mut self) -> Result<()> {
-        let Residence { slots: (slots, slot), staging: (staging, stage), gather, ref homes, .. } = self.residence;
-        let after = |n: usize, i: usize, len| std::iter::repeat_n(len, n - i - 1);
-        for i in 0..slots {
-            let range = self.vram.take(HOLDERS[1], slot, after(slots, i, slot))?;
-            self.vram.locate(&mut self.store, range)?;
-            self.slots.push(range);
-        }
-        for i in 0..staging {
-            let range = self.ram.take(HOLDERS[2], stage, after(staging, i, stage))?;
-            self.ram.locate(&mut self.store, range)?;
-            self.staging.push(range);
-        }
-        if gather > 0 {
-            let range = self.ram.take(HOLDERS[3], gather, std::iter::empty())?;
-            self.ram.locate(&mut self.store, range)?;
-            self.gather = Some(range);
-        }
-        for (tier, pool) in [(MemoryTier::VramHot, &mut self.vram), (MemoryTier::RamWarm, &mut self.ram)] {
-            let inside = |pack: &usize| homes[*pack] == tier && self.lengths[*pack] > 0;
-            let packs: Vec<usize> = (0..homes.len()).filter(inside).collect();
-            for (i, &pack) in packs.iter().enumerate() {
-                let coming = packs[i + 1..].iter().map(|&p| self.lengths[p]);
-                self.places[pack] = Some(pool.take(HOLDERS[0], self.lengths[pack], coming)?);
-            }
-        }
-        Ok(())
     }
 
     /// Waits end with [`ResidencyError::Cancelled`] when `cancel` says so.
@@ -348,8 +328,7 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             _ => None,
         };
         if let Some(range) = std::mem::replace(&mut self.places[pack], place) {
-            let pool = if home == MemoryTier::RamWarm { &mut self.ram } else { &mut self.vram };
-            pool.give_back(range)?;
+            self.pool_mut(home).give_back(range)?;
         }
         self.scheduler.move_home(pack, target);
         Ok(())
@@ -358,21 +337,21 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
     /// Closes the holes between the packs in VRAM, those apart that a lease holds: how many moved. Their addresses change, so
     /// it is for the time between two passes.
     pub fn defragment(&mut self) -> Result<usize> {
+        self.close_holes(MemoryTier::VramHot)
+    }
+
+    fn close_holes(&mut self, tier: MemoryTier) -> Result<usize> {
         let held: Vec<Range> =
             (0..self.places.len()).filter(|&p| self.pins[p] > 0).filter_map(|p| self.places[p]).collect();
-        let in_vram =
-            |pack: usize| self.scheduler.homes()[pack] == MemoryTier::VramHot && self.scheduler.is_placed(pack);
+        let inside = |pack: usize| self.scheduler.homes()[pack] == tier && self.scheduler.is_placed(pack);
         let of: BTreeMap<Range, usize> =
-            (0..self.places.len()).filter(|&p| in_vram(p)).filter_map(|p| Some((self.places[p]?, p))).collect();
-        let plan = self.vram.defragment(|range| of.contains_key(range) && !held.contains(range));
+            (0..self.places.len()).filter(|&p| inside(p)).filter_map(|p| Some((self.places[p]?, p))).collect();
+        let plan = self.pool(tier).defragment(|range| of.contains_key(range) && !held.contains(range));
         for step in &plan {
             let Some(&pack) = of.get(&step.from) else { continue };
-            let (from, to) = (self.vram.found(step.from), self.vram.locate(&mut self.store, step.to)?);
-            let value = self.store.copy(from, to, self.passed.compute);
-            let value = value.map_err(|error| store(&format!("move pack {pack}"), error))?;
-            self.vram.moved(step)?;
+            self.move_bytes(pack, (tier, step.from), (tier, step.to))?;
+            self.pool_mut(tier).moved(step)?;
             self.places[pack] = Some(step.to);
-            self.scheduler.place(pack, value);
         }
         Ok(plan.len())
     }
@@ -546,12 +525,20 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
 
     fn locate(&mut self, pack: usize, spot: Spot) -> Result<Location> {
         let (tier, range) = self.range(pack, spot)?;
+        self.locate_range(tier, range)
+    }
+
+    fn locate_range(&mut self, tier: MemoryTier, range: Range) -> Result<Location> {
         let pool = if tier == MemoryTier::RamWarm { &mut self.ram } else { &mut self.vram };
         pool.locate(&mut self.store, range)
     }
 
     fn pool(&self, tier: MemoryTier) -> &Pool {
         if tier == MemoryTier::RamWarm { &self.ram } else { &self.vram }
+    }
+
+    fn pool_mut(&mut self, tier: MemoryTier) -> &mut Pool {
+        if tier == MemoryTier::RamWarm { &mut self.ram } else { &mut self.vram }
     }
 
     fn completed(&mut self, passed: Passed) {

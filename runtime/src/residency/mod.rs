@@ -6,6 +6,7 @@
 //! | `tier.rs` | [`MemoryTier`]: the places a pack can be |
 //! | `scheduler.rs` | [`PackScheduler`]: what is read, copied and overwritten next; pure |
 //! | `manager.rs` | [`NomadPackManager`]: the state of every pack, and the acts that change it |
+//! | `manager/replan.rs` | from one plan to another while a model is in use |
 //! | `pool.rs` | one tier's blocks and their budget |
 //! | `store.rs` | [`PackStore`], [`PackReader`], [`PackCheck`]: the effects that it needs |
 //! | `lease.rs` | [`Lease`]: packs that may not move while the GPU reads them |
@@ -37,7 +38,7 @@ pub use lease::Lease;
 pub use manager::{Cancel, Load, MAX_BLOCK, NomadPackManager, PACK_ALIGN, Residence};
 pub use oracle::{DensePass, VitalityOracle};
 pub use plan::{Limits, Need, PackTraffic, Plan, TooSmall};
-pub use planner::plan;
+pub use planner::{plan, replan};
 pub use scheduler::{Action, Blocked, PackScheduler, Passed, Spot};
 pub use store::{BoxError, Location, PackCheck, PackReader, PackStore};
 pub use telemetry::{Counters, TierShare};

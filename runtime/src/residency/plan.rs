@@ -57,7 +57,7 @@ pub struct Limits {
 }
 
 /// Which pack lives where, and the rings that the others pass through.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Where each pack stays: in VRAM, in RAM or on disk.
     pub homes: Vec<MemoryTier>,

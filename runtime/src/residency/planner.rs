@@ -50,7 +50,13 @@ const OUTLIERS: u64 = 16;
 /// # Ok::<(), symbiote_runtime::residency::TooSmall>(())
 /// ```
 pub fn plan(packs: &[PackTraffic], limits: Limits, wires: Wires) -> Result<Plan, TooSmall> {
-    let planner = Planner::new(packs, limits, wires);
+    replan(packs, limits, wires, &[])
+}
+
+/// As [`plan`], for packs that have `homes` now: those that are in a tier, or in a faster one, go before the others there, so that
+/// as few bytes as possible change their place.
+pub fn replan(packs: &[PackTraffic], limits: Limits, wires: Wires, homes: &[MemoryTier]) -> Result<Plan, TooSmall> {
+    let planner = Planner { homes, ..Planner::new(packs, limits, wires) };
     let rings = planner.rings();
     let plans = rings.iter().flat_map(|ring| planner.hosts(ring));
     let costs = plans.map(|plan| (planner.cost(&plan), plan));
@@ -76,6 +82,8 @@ pub(super) struct Planner<'a> {
     tied: bool,
     /// Bytes of a staging slot.
     staging_bytes: u64,
+    /// Where packs are now; empty where they are nowhere yet.
+    homes: &'a [MemoryTier],
 }
 
 /// How a tier serves the packs that are looked up and have no faster home.
@@ -104,6 +112,7 @@ impl<'a> Planner<'a> {
             lookups: sum(|need| need == Need::Lookup),
             tied: packs.iter().any(|p| p.need == Need::Tied),
             staging_bytes: staged.map(PackTraffic::room).max().unwrap_or(0),
+            homes: &[],
         }
     }
 
@@ -207,12 +216,17 @@ impl<'a> Planner<'a> {
             plan.homes[outlier] = tier;
             free -= room(outlier);
         }
-        let rooms: Vec<u64> = streamed.iter().map(|pack| room(*pack)).collect();
-        let chosen = spread(&rooms, free);
-        let all = chosen.iter().all(|chosen| *chosen);
-        for (pack, _) in streamed.into_iter().zip(chosen).filter(|(_, chosen)| *chosen) {
-            plan.homes[pack] = tier;
-            free -= room(pack);
+        let (here, elsewhere): (Vec<usize>, Vec<usize>) =
+            streamed.into_iter().partition(|&pack| self.homes.get(pack).is_some_and(|home| *home <= tier));
+        let mut all = true;
+        for packs in [here, elsewhere] {
+            let rooms: Vec<u64> = packs.iter().map(|pack| room(*pack)).collect();
+            let chosen = spread(&rooms, free);
+            all &= chosen.iter().all(|chosen| *chosen);
+            for (pack, _) in packs.into_iter().zip(chosen).filter(|(_, chosen)| *chosen) {
+                plan.homes[pack] = tier;
+                free -= room(pack);
+            }
         }
         for pack in self.cold(&plan, |need| need == Need::Lookup) {
             match lookups {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::plan::is_streamed;
 use super::planner::Planner;
-use super::{Limits, MemoryTier, Need, PackTraffic, Plan, Wire, Wires, plan};
+use super::{Limits, MemoryTier, Need, PackTraffic, Plan, Wire, Wires, plan, replan};
 
 const MIB: u64 = 1 << 20;
 const WIRES: Wires = Wires { disk: 3e9, link: 25e9, vram: 300e9 };
@@ -213,4 +213,29 @@ fn large_models_are_planned_at_once() {
     let read: Vec<usize> = (0..packs.len()).filter(|&i| plan.homes[i] == MemoryTier::DiskCold).collect();
     let longest = read.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
     assert!(longest <= 10, "{longest} packs from one that is read to the next");
+}
+
+/// What a smaller budget leaves in a tier was there before, and is spread as evenly as can be.
+#[test]
+fn smaller_budgets_leave_packs_where_they_are() {
+    let model = packs(300, 12 * MIB);
+    let at = |vram: u64, homes: &[MemoryTier]| {
+        let limits = Limits { vram: vram * 12 * MIB, ram: 120 * 12 * MIB, unified: false };
+        replan(&model, limits, WIRES, homes).unwrap()
+    };
+    let mut now = at(300, &[]);
+    for vram in [290, 250, 180, 100, 40, 3] {
+        let next = at(vram, &now.homes);
+        let places = || now.homes.iter().zip(&next.homes);
+        let newcomers = places().filter(|(was, is)| is < was).count();
+        // a shorter ring leaves room for others
+        assert!(newcomers <= now.slots.saturating_sub(next.slots) as usize, "{newcomers} at {vram}");
+        let fresh = at(vram, &[]);
+        assert_eq!((fresh.slots, fresh.forecast(&model, WIRES).link), (next.slots, next.forecast(&model, WIRES).link));
+        let streamed: Vec<usize> = (0..300).filter(|&i| next.homes[i] != MemoryTier::VramHot).collect();
+        let gaps = streamed.windows(2).map(|pair| pair[1] - pair[0]);
+        let most = 300 / streamed.len() + 1;
+        assert!(gaps.max().unwrap_or(0) <= 2 * most, "{vram}: {streamed:?}");
+        now = next;
+    }
 }

@@ -4,7 +4,7 @@ use super::{Location, MAX_BLOCK, MemoryTier, PACK_ALIGN, PackStore, ResidencyErr
 use crate::memory::{Account, AllocError, Budget, ByteSize, FractalMemoryAllocator, Move, NODE, OverBudget, Range};
 
 /// What a tier's memory is made of.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pool {
     tier: MemoryTier,
     budget: Budget,
@@ -14,19 +14,12 @@ pub(super) struct Pool {
     blocks: Vec<Block>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Block {
+    /// 0 when it was given back.
     len: u64,
-    made: Option<Made>,
-}
-
-/// A block that there is.
-#[derive(Clone, Copy, Debug)]
-struct Made {
-    /// Its number in the store.
-    number: usize,
-    /// Its device address.
-    base: u64,
+    /// Its device address, once it is made.
+    base: Option<u64>,
 }
 
 impl Pool {
@@ -62,33 +55,55 @@ impl Pool {
         }
         self.budget.reserve("a block of packs", block)?;
         self.places.add_block(block);
-        self.blocks.push(Block { len: block, made: None });
+        self.blocks.push(Block { len: block, base: None });
         Ok(self.places.allocate(name, len, PACK_ALIGN)?)
     }
 
     /// Where a range is in the store, whose block is made if it was not.
     pub fn locate<S: PackStore>(&mut self, store: &mut S, range: Range) -> Result<Location, ResidencyError> {
         let block = &mut self.blocks[range.block];
-        if block.made.is_none() {
+        if block.base.is_none() {
             let len = block.len;
             let failed = |error| ResidencyError::Store { doing: format!("make a block of {}", ByteSize(len)), error };
-            let base = store.create_block(self.tier, len).map_err(failed)?;
+            let base = store.create_block(self.tier, range.block, len).map_err(failed)?;
             debug_assert!(base.is_multiple_of(PACK_ALIGN), "block at {base:#x}");
-            let number = self.blocks.iter().filter(|b| b.made.is_some()).count();
-            self.blocks[range.block].made = Some(Made { number, base });
+            block.base = Some(base);
         }
         Ok(self.found(range))
     }
 
     /// Where a range is whose block was made.
     pub fn found(&self, range: Range) -> Location {
-        let number = self.blocks[range.block].made.map_or(range.block, |made| made.number);
-        Location { tier: self.tier, range: Range { block: number, ..range } }
+        Location { tier: self.tier, range }
     }
 
     /// Device address of a range whose block was made.
     pub fn address(&self, range: Range) -> u64 {
-        self.blocks[range.block].made.map_or(0, |made| made.base) + range.offset
+        self.blocks[range.block].base.unwrap_or(0) + range.offset
+    }
+
+    /// The same blocks under another budget, if it has room for them.
+    pub fn under(&self, mut budget: Budget) -> Result<Self, ResidencyError> {
+        budget.reserve("blocks of packs", self.places.account().capacity)?;
+        Ok(Self { budget, ..self.clone() })
+    }
+
+    /// The block that holds least, and how much that is.
+    pub fn emptiest(&self) -> Option<(usize, u64)> {
+        let there = (0..self.blocks.len()).filter(|&block| self.blocks[block].len > 0);
+        there.map(|block| (block, self.places.used_of(block))).min_by_key(|&(_, used)| used)
+    }
+
+    /// Gives back a block that holds nothing.
+    pub fn drop_block<S: PackStore>(&mut self, store: &mut S, block: usize) {
+        if !self.places.remove_block(block) {
+            return;
+        }
+        let Block { len, base } = std::mem::replace(&mut self.blocks[block], Block { len: 0, base: None });
+        self.budget.release(len);
+        if base.is_some() {
+            store.drop_block(self.tier, block);
+        }
     }
 
     pub fn give_back(&mut self, range: Range) -> Result<(), ResidencyError> {

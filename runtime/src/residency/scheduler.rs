@@ -355,6 +355,12 @@ impl PackScheduler {
         self.placed[pack] = Placed::No;
     }
 
+    /// Gives the rings other lengths, all of their slots free. Nothing is on its way, and no lease holds anything.
+    pub fn resize(&mut self, slots: usize, staging: usize) {
+        self.slots = vec![Slot::FreeAfter(0); slots];
+        self.staging = vec![Slot::FreeAfter(0); staging];
+    }
+
     /// Forgets what is on its way, after an error; reads that were begun must be over. What leases hold stays.
     pub fn forget(&mut self) {
         for at in (0..self.fetches.len()).rev().filter(|&at| !self.fetches[at].is_leased()).collect::<Vec<_>>() {

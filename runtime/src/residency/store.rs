@@ -22,10 +22,12 @@ pub trait PackStore {
     /// Where a read puts its bytes; the read has them to itself until it is done.
     type Target;
 
-    /// Makes one more block of `len` bytes and returns its device address, a multiple of
-    /// [`PACK_ALIGN`](super::PACK_ALIGN). Blocks of a tier are numbered from 0 in the order of these calls, and live as long as
-    /// the store does. A failed call makes no block.
-    fn create_block(&mut self, tier: MemoryTier, len: u64) -> Result<u64, BoxError>;
+    /// Makes block number `block` of a tier, `len` bytes that there are not yet, and returns its device address, a multiple of
+    /// [`PACK_ALIGN`](super::PACK_ALIGN). A failed call makes no block.
+    fn create_block(&mut self, tier: MemoryTier, block: usize, len: u64) -> Result<u64, BoxError>;
+
+    /// Gives a block back. Nothing reads or writes it any more.
+    fn drop_block(&mut self, tier: MemoryTier, block: usize);
 
     /// Memory for a read, in a block that the host reaches.
     fn target(&self, at: Location) -> Result<Self::Target, BoxError>;

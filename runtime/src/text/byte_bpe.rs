@@ -1,10 +1,11 @@
-//! Byte-level BPE, as GGUF stores it: tokens spelled in GPT-2's byte alphabet, merges in order of rank.
+//! BPE, as GGUF stores it: merges in order of rank, tokens spelled in GPT-2's byte alphabet, or (Gemma 4) as SentencePiece
+//! spells them.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::merge::{Joined, merge};
-use super::piece::char_of;
+use super::piece::{SPACE_MARK, byte_token_value, char_of};
 use super::pre_tokenizer::PreTokenizer;
 use super::{Result, TextError};
 
@@ -14,6 +15,8 @@ pub(super) struct ByteBpe {
     /// Two tokens to their merge's rank and what they become.
     merges: HashMap<(u32, u32), (u32, u32)>,
     words: PreTokenizer,
+    /// What stands for a byte of a character that no token covers; of use without the byte alphabet only.
+    bytes: Box<[Option<u32>; 256]>,
 }
 
 impl ByteBpe {
@@ -40,7 +43,13 @@ impl ByteBpe {
             let joined = id(&format!("{left}{right}"))?;
             ranked.entry(pair).or_insert((index, joined));
         }
-        Ok(Self { ids, merges: ranked, words })
+        let mut bytes = Box::new([None; 256]);
+        for (text, &id) in &ids {
+            if let Some(byte) = byte_token_value(text) {
+                bytes[usize::from(byte)] = Some(id);
+            }
+        }
+        Ok(Self { ids, merges: ranked, words, bytes })
     }
 
     /// Appends the ids of `text`. A byte that the vocabulary has no token for is left out, as every reader of such a
@@ -50,10 +59,12 @@ impl ByteBpe {
     /// The text cannot be cut into words.
     pub fn encode(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
         for word in self.words.split(text)? {
-            let word: String = word.bytes().map(char_of).collect();
-            if self.words.whole_words_first
-                && let Some(&id) = self.ids.get(&word)
-            {
+            let word: String = match self.words.byte_level {
+                true => word.bytes().map(char_of).collect(),
+                false => word.replace(' ', SPACE_MARK.encode_utf8(&mut [0; 4])),
+            };
+            let whole = self.words.whole_words_first || self.words.whole_lines_first && word.starts_with('\n');
+            if whole && let Some(&id) = self.ids.get(&word) {
                 ids.push(id);
                 continue;
             }
@@ -65,7 +76,13 @@ impl ByteBpe {
                     Some(Joined { priority: Reverse(rank), id })
                 },
             );
-            ids.extend(symbols.iter().filter_map(|symbol| symbol.id));
+            for symbol in symbols {
+                match symbol.id {
+                    Some(id) => ids.push(id),
+                    None if self.words.byte_level => {}
+                    None => ids.extend(symbol.text.bytes().filter_map(|byte| self.bytes[usize::from(byte)])),
+                }
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Chat templates: Jinja, run as Hugging Face's `apply_chat_template` runs it.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use fancy_regex::Regex;
@@ -33,8 +34,8 @@ impl Message {
 /// Writes a conversation the way the model was trained to read it.
 pub struct ChatTemplate {
     environment: Environment<'static>,
-    bos_token: String,
-    eos_token: String,
+    /// What the template may ask for, beside the conversation.
+    variables: BTreeMap<String, Value>,
 }
 
 impl ChatTemplate {
@@ -44,6 +45,11 @@ impl ChatTemplate {
     /// # Errors
     /// [`TextError::NoChatTemplate`] if `source` is empty, [`TextError::ChatTemplateSyntax`] if it is not Jinja.
     pub fn new(source: &str, bos_token: &str, eos_token: &str) -> Result<Self> {
+        Self::with_clock(source, bos_token, eos_token, clock::now)
+    }
+
+    /// As [`new`](Self::new), at the seconds since 1970 that `now` says.
+    pub(super) fn with_clock(source: &str, bos_token: &str, eos_token: &str, now: fn() -> u64) -> Result<Self> {
         if source.is_empty() {
             return Err(TextError::NoChatTemplate);
         }
@@ -53,11 +59,22 @@ impl ChatTemplate {
         environment.set_fuel(Some(FUEL));
         environment.set_unknown_method_callback(unknown_method_callback);
         environment.add_function("raise_exception", raise_exception);
-        environment.add_function("strftime_now", |format: &str| clock::strftime_now(format));
+        environment.add_function("strftime_now", move |format: &str| clock::strftime(format, now()));
         environment.add_filter("tojson", tojson);
         environment.add_test("iterable", is_iterable);
         environment.add_template_owned(NAME, without_generation_tags(source)).map_err(syntax_error)?;
-        Ok(Self { environment, bos_token: bos_token.into(), eos_token: eos_token.into() })
+        let variables = [
+            ("bos_token", Value::from(bos_token)),
+            ("eos_token", Value::from(eos_token)),
+            ("tools", Value::from(())),
+            ("documents", Value::from(())),
+        ];
+        Ok(Self { environment, variables: variables.map(|(name, value)| (name.into(), value)).into() })
+    }
+
+    /// Sets a variable that the template may ask for, such as `enable_thinking`.
+    pub fn set(&mut self, name: impl Into<String>, value: &serde_json::Value) {
+        self.variables.insert(name.into(), python_json::value(value));
     }
 
     /// The conversation as text, ready for [`Tokenizer::encode_chat`](super::Tokenizer::encode_chat). With
@@ -68,17 +85,12 @@ impl ChatTemplate {
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
         let messages: Vec<Value> =
             messages.iter().map(|m| context! { role => m.role.as_str(), content => m.content.as_str() }).collect();
-        let context = context! {
-            messages,
-            add_generation_prompt,
-            bos_token => self.bos_token.as_str(),
-            eos_token => self.eos_token.as_str(),
-            tools => (),
-            documents => (),
-        };
+        let mut variables = self.variables.clone();
+        variables.insert("messages".into(), messages.into());
+        variables.insert("add_generation_prompt".into(), add_generation_prompt.into());
         self.environment
             .get_template(NAME)
-            .and_then(|template| template.render(context))
+            .and_then(|template| template.render(Value::from_pairs(variables)))
             .map_err(|error| TextError::ChatTemplateRender { reason: error.to_string() })
     }
 }
@@ -98,8 +110,19 @@ fn is_iterable(value: Value) -> bool {
 
 /// Jinja's own filter writes JSON for web pages; templates for models expect Python's.
 fn tojson(value: Value, options: Kwargs) -> std::result::Result<String, Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    python_json::dumps(&value, indent)
+    let separators = match options.get::<Option<Vec<String>>>("separators")?.as_deref() {
+        None => None,
+        Some([comma, colon]) => Some((comma.clone(), colon.clone())),
+        Some(_) => return Err(Error::new(ErrorKind::InvalidOperation, "separators must be two texts")),
+    };
+    let style = python_json::Style {
+        indent: options.get("indent")?,
+        separators,
+        sort_keys: options.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
+        ensure_ascii: options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
+    };
+    options.assert_all_used()?;
+    python_json::dumps(&value, &style)
 }
 
 /// `{% generation %}` marks what a model is trained on; it does not change the text. Jinja knows the tag by an extension,

@@ -32,6 +32,11 @@ impl HuggingFace {
     pub fn from_json(json: &str, vocab_size: u32) -> Result<Self> {
         let tokenizer =
             guarded(|| tokenizers::Tokenizer::from_bytes(json)).map_err(|reason| TextError::HuggingFace { reason })?;
+        // Added tokens may lie beyond, and are refused when they come up: models for text share the tokenizer of those that
+        // see.
+        if let Some(id) = tokenizer.get_vocab(false).into_values().max().filter(|&id| id >= vocab_size) {
+            return Err(TextError::IdOutsideEmbedding { id, vocab_size });
+        }
         let spelling = spelling(tokenizer.get_decoder())?;
         let mut plain = tokenizer.get_added_vocabulary().clone();
         plain.set_encode_special_tokens(true);

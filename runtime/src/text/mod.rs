@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `tokenizer.rs` | [`Tokenizer`]: built from the archive, encodes and decodes |
 //! | `special.rs` | finds special tokens in text before anything else looks at it |
-//! | `byte_bpe.rs` | byte-level BPE of GGUF files |
+//! | `byte_bpe.rs` | BPE of GGUF files |
 //! | `pre_tokenizer.rs` | the rules, known by name, that cut text into words for it |
 //! | `sentencepiece.rs` | SentencePiece of GGUF files |
 //! | `merge.rs` | joins the best pair until none is left, for both |
@@ -12,6 +12,7 @@
 //! | `piece.rs` | the bytes that a token stands for |
 //! | `stream.rs` | [`StreamDecoder`]: ids one by one to whole characters |
 //! | `chat_template.rs` | [`ChatTemplate`]: Jinja, as Hugging Face runs it |
+//! | `named_template.rs` | templates by name, for models without one |
 //! | `python_json.rs`, `clock.rs` | what templates expect of Python: `json.dumps`, `strftime` |
 //!
 //! The two GGUF kinds give the ids that llama.cpp gives, the third those of Hugging Face's fast tokenizers.
@@ -22,6 +23,7 @@ mod clock;
 mod error;
 mod hugging_face;
 mod merge;
+mod named_template;
 mod piece;
 mod pre_tokenizer;
 mod python_json;
@@ -32,6 +34,7 @@ mod tokenizer;
 
 pub use chat_template::{ChatTemplate, Message};
 pub use error::TextError;
+pub use named_template::{NAMES as TEMPLATE_NAMES, named_template};
 pub use stream::StreamDecoder;
 pub use tokenizer::{EncodeOptions, Tokenizer};
 

@@ -1,5 +1,7 @@
 //! How text is cut into words before byte-level BPE. GGUF files name the rules (`tokenizer.ggml.pre`) instead of holding
-//! them; merges never cross a cut, so the wrong rules give ids that the model never saw.
+//! them; merges never cross a cut, so the wrong rules give ids that the model never saw. The names are llama.cpp's. The rules
+//! are those of the tokenizers that its names stand for: where its own are an approximation (`tekken`, `gpt-4o`, `tiny_aya`:
+//! marks, and the case of letters beyond ASCII; `deepseek-llm`: white space beyond ASCII), the published ones count.
 //!
 //! Each rule cuts every piece that the rules before it left: what it matches becomes a piece, and so does what lies between.
 
@@ -65,6 +67,15 @@ const GPT4O: &str = concat!(
     cased_words!(concat!(contractions!(), "?")),
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 );
+const CHAMELEON_MARKS: &[&str] =
+    &["<sentinel:[0-9]+>", "IMGIMG[A-I]{1,4}Z", r"[\t\n]|    |  ", DIGIT, CHAMELEON_PUNCTUATION, GPT2];
+const CHAMELEON_PUNCTUATION: &str = r"[\p{P}!-/:-@\[-`{-~]";
+const FROM_THE_RIGHT_3_DIGITS: &str = r"\d{1,3}(?=(?:\d{3})*\b)";
+const BEFORE_3_DIGITS: &str = r"(?=(\d{3})+(?!\d))";
+const SPARK_WORDS: &str = r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+|[\r\n]|\s+(?!\S)|\s+"##;
+const YOUTU_SCRIPTS: &str = "[\u{ac00}-\u{d7a3}\u{3131}-\u{318e}]+|[\u{ff01}\u{2026}\u{201c}\u{201d}\u{2018}\u{2019}\u{2014}\u{ff1a}\u{ff1b}\u{ff0c}\u{3001}-\u{303f}\u{fe30}-\u{fe4f}]+|[\u{3105}-\u{312f}]+|[\u{4e00}-\u{9fa5}\u{3040}-\u{309f}\u{30a0}-\u{30ff}]+";
+const YOUTU: &str =
+    concat!(cased_words!(concat!(contractions!(), "?")), r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+");
 const FALCON_PUNCTUATION: &str = r"[\p{P}\$\+<=>\^~\|`]+";
 const DEFAULT_PUNCTUATION: &str = r"[\p{P}\$\+<=>\^~\|]+";
 /// No sentence punctuation of Latin, Chinese, Devanagari and Arabic script in a word.
@@ -95,6 +106,10 @@ pub(super) struct PreTokenizer {
     rules: Vec<Regex>,
     /// A word that is a token is that token, whatever its merges say.
     pub whole_words_first: bool,
+    /// Line breaks that are a token together are that token.
+    pub whole_lines_first: bool,
+    /// Words are spelled in GPT-2's byte alphabet; else as SentencePiece spells them.
+    pub byte_level: bool,
 }
 
 impl PreTokenizer {
@@ -105,7 +120,12 @@ impl PreTokenizer {
     pub fn by_name(name: &str) -> Result<Self> {
         let rules = rules(name).ok_or_else(|| TextError::UnknownPreTokenizer { name: name.into() })?;
         let rules = rules.iter().map(|rule| Regex::new(rule)).collect::<std::result::Result<_, _>>();
-        Ok(Self { rules: rules.map_err(split_error)?, whole_words_first: takes_whole_words_first(name) })
+        Ok(Self {
+            rules: rules.map_err(split_error)?,
+            whole_words_first: takes_whole_words_first(name),
+            whole_lines_first: name == "gemma4",
+            byte_level: !matches!(name, "gemma4" | "sarvam-moe"),
+        })
     }
 
     /// Cuts `text` into words, in order and without loss.
@@ -141,7 +161,7 @@ fn rules(name: &str) -> Option<&'static [&'static str]> {
         "" | "default" => &[DEFAULT_PUNCTUATION, GPT2, DIGITS, ASCII_DIGITS_3],
         "gpt-2" | "phi-2" | "jina-es" | "jina-de" | "jina-v2-es" | "jina-v2-de" | "jina-v1-en" | "jina-v2-code"
         | "roberta-bpe" | "gigachat" | "a.x-4.0" | "mellum" | "modern-bert" | "mpt" | "olmo" | "jais" | "trillion"
-        | "granite-docling" => &[GPT2],
+        | "granite-docling" | "exaone4" => &[GPT2],
         "starcoder" | "refact" | "command-r" | "smollm" | "codeshell" | "exaone" | "minerva-7b" | "mellum2" => {
             &[DIGIT, GPT2]
         }
@@ -159,7 +179,13 @@ fn rules(name: &str) -> Option<&'static [&'static str]> {
         "exaone-moe" => &[EXAONE_MOE],
         "jais-2" => &[JAIS2],
         "tekken" => &[TEKKEN],
-        "gpt-4o" | "llama4" | "kanana2" | "talkie" | "minimax-m2" => &[GPT4O],
+        "gpt-4o" | "llama4" | "kanana2" | "talkie" | "minimax-m2" | "granite-embed-multi-97m" => &[GPT4O],
+        "tiny_aya" | "cohere2moe" => &[FROM_THE_RIGHT_3_DIGITS, GPT4O],
+        "superbpe" => &[DIGITS, BEFORE_3_DIGITS],
+        "youtu" => &[YOUTU_SCRIPTS, YOUTU],
+        "spark2_5" => &[UP_TO_3_DIGITS, DEEPSEEK3_CJK, SPARK_WORDS, DIGIT],
+        "chameleon" => CHAMELEON_MARKS,
+        "gemma4" | "sarvam-moe" => &[LINES],
         "deepseek-llm" => &[LINE_BREAK, DEEPSEEK_LETTERS, DEEPSEEK_PUNCTUATION, r"\s+$", DEEPSEEK_CJK, DIGITS],
         "deepseek-coder" => &[LINE_BREAK, r"\s?\p{L}+", r"\s?\p{P}+", DEEPSEEK_CJK, DIGIT],
         "deepseek-v3" | "hunyuan-dense" | "joyai-llm" | "hy_v4" => &[UP_TO_3_DIGITS, DEEPSEEK3_CJK, DEEPSEEK3],
@@ -185,6 +211,8 @@ fn takes_whole_words_first(name: &str) -> bool {
             | "glm5"
             | "tekken"
             | "minicpm5"
+            | "youtu"
+            | "granite-embed-multi-97m"
     )
 }
 
@@ -233,6 +261,12 @@ mod tests {
             "deepseek-v3",
             "poro-chat",
             "viking",
+            "tiny_aya",
+            "superbpe",
+            "youtu",
+            "spark2_5",
+            "chameleon",
+            "gemma4",
         ] {
             assert_eq!(words(rule, text).concat(), text, "{rule}");
         }

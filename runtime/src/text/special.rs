@@ -18,6 +18,8 @@ pub(super) struct SpecialToken {
     pub id: u32,
     /// It steers the model: text from a user must not be able to write it.
     pub control: bool,
+    /// White space that follows it is dropped.
+    pub strips_right: bool,
 }
 
 /// All special tokens of a vocabulary.
@@ -47,14 +49,22 @@ impl SpecialTokens {
     }
 }
 
+/// What C calls white space.
+const WHITE_SPACE: [char; 6] = [' ', '\t', '\n', '\u{b}', '\u{c}', '\r'];
+
 fn cut<'t>(fragment: Fragment<'t>, token: &SpecialToken) -> Vec<Fragment<'t>> {
     let Fragment::Text(text) = fragment else { return vec![fragment] };
     let mut parts = Vec::new();
     for (i, between) in text.split(token.text.as_str()).enumerate() {
-        if i > 0 {
+        let after = i > 0;
+        if after {
             parts.push(Fragment::Token(token.id));
         }
-        parts.push(Fragment::Text(between));
+        parts.push(Fragment::Text(if after && token.strips_right {
+            between.trim_start_matches(WHITE_SPACE)
+        } else {
+            between
+        }));
     }
     parts
 }
@@ -64,7 +74,7 @@ mod tests {
     use super::*;
 
     fn special(text: &str, id: u32, control: bool) -> SpecialToken {
-        SpecialToken { text: text.into(), id, control }
+        SpecialToken { text: text.into(), id, control, strips_right: false }
     }
 
     #[test]
@@ -79,5 +89,16 @@ mod tests {
         assert_eq!(tokens.split("x<a>      y", true), [Text("x"), Token(1), Token(3), Token(2), Text("y")]);
         assert_eq!(tokens.split("x<a>  ", false), [Text("x<a>"), Token(2)]);
         assert_eq!(tokens.split("", true), []);
+    }
+
+    #[test]
+    fn white_space_after_a_token_can_be_its_own() {
+        let tokens = SpecialTokens::new(vec![SpecialToken { strips_right: true, ..special("<a>", 1, true) }]);
+        use Fragment::{Text, Token};
+        assert_eq!(
+            tokens.split(" <a> \n x <a>\u{a0}", true),
+            [Text(" "), Token(1), Text("x "), Token(1), Text("\u{a0}")]
+        );
+        assert_eq!(tokens.split("<a> \t", true), [Token(1)]);
     }
 }

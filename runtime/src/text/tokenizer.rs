@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use symbiote_format::{ArchivedTokenizer, NO_ID, TokenizerKind};
+use symbiote_format::{ArchivedTokenizer, NO_ID, STRIPS_RIGHT, TokenizerKind};
 
 use super::byte_bpe::ByteBpe;
 use super::hugging_face::HuggingFace;
@@ -73,13 +73,14 @@ impl Tokenizer {
                 (Encoder::HuggingFace(Box::new(model)), pieces, strips_space)
             }
             TokenizerKind::GgufBpe => {
-                let table = Table::read(archived, vocab_size, &stop, Piece::byte_level)?;
                 let words = PreTokenizer::by_name(&archived.pre)?;
+                let spell = if words.byte_level { Piece::byte_level } else { Piece::sentencepiece };
+                let table = Table::read(archived, vocab_size, &stop, spell)?;
                 let merges = archived.merges.iter().map(|merge| merge.as_str());
                 let model = ByteBpe::new(table.ids, merges, words)?;
                 (Encoder::ByteBpe { special: table.special, model }, table.pieces, false)
             }
-            TokenizerKind::GgufSentencePiece => {
+            TokenizerKind::GgufSentencePiece | TokenizerKind::GgufSentencePieceStrip => {
                 let table = Table::read(archived, vocab_size, &stop, Piece::sentencepiece)?;
                 let scores: Vec<f32> = archived.scores.iter().map(|score| score.to_native()).collect();
                 check_length("scores", scores.len(), table.pieces.len())?;
@@ -183,7 +184,7 @@ impl Tokenizer {
     }
 
     /// What the token adds to a text: nothing for a control token.
-    pub(super) fn visible_bytes(&self, id: u32) -> &[u8] {
+    pub(crate) fn visible_bytes(&self, id: u32) -> &[u8] {
         self.piece(id).filter(|piece| !piece.hidden).map_or(&[], |piece| &piece.bytes)
     }
 
@@ -233,6 +234,7 @@ impl Table {
                 return Err(TextError::IdOutsideEmbedding { id, vocab_size });
             }
             let text = text.as_str();
+            let (kind, strips_right) = (kind & !STRIPS_RIGHT, kind & STRIPS_RIGHT != 0);
             // Some converters leave the type of an end-of-turn token at "normal".
             let kind = if stop.contains(&id) { token_type::CONTROL } else { kind };
             pieces.push(match kind {
@@ -242,7 +244,8 @@ impl Table {
                 _ => Piece::literal(text, true),
             });
             if matches!(kind, token_type::CONTROL | token_type::UNKNOWN | token_type::USER_DEFINED) {
-                special.push(SpecialToken { text: text.into(), id, control: kind != token_type::USER_DEFINED });
+                let control = kind != token_type::USER_DEFINED;
+                special.push(SpecialToken { text: text.into(), id, control, strips_right });
             }
             // Converters fill gaps with empty texts; nothing can be encoded as one.
             if !text.is_empty()

@@ -1,39 +1,9 @@
 // Blocks of 256 weights that are points of a grid (format-spec/grids), eight or four weights a point.
-#if defined(DTYPE_IQ1_S) || defined(DTYPE_IQ1_M)
-const int TABLE[] = int[](
-#include "iq1.grid"
-);
-#define TABLED
-#elif defined(DTYPE_IQ2_XXS)
-const int TABLE[] = int[](
-#include "iq2_xxs.grid"
-);
-#define TABLED
-#elif defined(DTYPE_IQ2_XS)
-const int TABLE[] = int[](
-#include "iq2_xs.grid"
-);
-#define TABLED
-#elif defined(DTYPE_IQ2_S)
-const int TABLE[] = int[](
-#include "iq2_s.grid"
-);
-#define TABLED
-#elif defined(DTYPE_IQ3_XXS)
-const int TABLE[] = int[](
-#include "iq3_xxs.grid"
-);
-#define TABLED
-#elif defined(DTYPE_IQ3_S)
-const int TABLE[] = int[](
-#include "iq3_s.grid"
-);
-#define TABLED
-#endif
-
 #if defined(DTYPE_IQ1_S) || defined(DTYPE_IQ1_M) || defined(DTYPE_IQ2_XXS) || defined(DTYPE_IQ2_XS) || defined(DTYPE_IQ2_S) || \
     defined(DTYPE_IQ3_XXS) || defined(DTYPE_IQ3_S)
-shared int table[TABLE.length()];
+#define GRID
+uint64_t grid;  // where the points are, two bytes each
+int point_at(uint number) { return int(uint(U16s(grid).at[number])); }
 const uint BLOCK = 256, GROUPS = 8, UNITS = 4;
 uvec2 columns(uint g, uint u) { return uvec2(32 * g + 8 * u, 32 * g + 8 * u + 4); }
 vec4 with_signs(ivec4 magnitudes, uint signs) {
@@ -46,7 +16,7 @@ uint even_signs(uint seven) { return seven & 127 | (bitCount(seven & 127) & 1) <
 #if defined(DTYPE_IQ1_S) || defined(DTYPE_IQ1_M)
 // -1, 0 or 1, all moved by an eighth.
 void decode_point(uint number, bool down, float d, out vec4 a, out vec4 b) {
-  const int point = table[number];
+  const int point = point_at(number);
   const vec4 delta = vec4(down ? -1.125 : -0.875);
   a = (vec4(ivec4(point, point >> 2, point >> 4, point >> 6) & 3) + delta) * d;
   b = (vec4(ivec4(point >> 8, point >> 10, point >> 12, point >> 14) & 3) + delta) * d;
@@ -58,13 +28,13 @@ ivec4 magnitudes(int point) {
   return 8 + 17 * q + (q >> 1);
 }
 void decode_point(uint number, uint signs, float d, out vec4 a, out vec4 b) {
-  const int point = table[number];
+  const int point = point_at(number);
   a = with_signs(magnitudes(point), signs) * d;
   b = with_signs(magnitudes(point >> 8), signs >> 4) * d;
 }
 #elif defined(DTYPE_IQ3_XXS) || defined(DTYPE_IQ3_S)
 vec4 decode_point(uint number, uint signs, float d) {
-  const int point = table[number];
+  const int point = point_at(number);
   const ivec4 q = ivec4(point, point >> 4, point >> 8, point >> 12) & 7;
 #ifdef DTYPE_IQ3_S
   return with_signs(1 + 2 * q, signs) * d;

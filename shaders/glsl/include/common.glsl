@@ -21,6 +21,7 @@ layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer F32
 layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer F32x4s { vec4 at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer F32sOut { float at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer F32x4sOut { vec4 at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) writeonly buffer U32sOut { uint at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 2) writeonly buffer U16sOut { uint16_t at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) writeonly buffer U32x4sOut { uvec4 at[]; };
 

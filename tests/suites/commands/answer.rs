@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use symbiote_tests::fixtures;
-use symbiote_tests::program::{RUN, done, run};
+use symbiote_tests::program::{RUN, done, refused, run};
 
 /// The JSON that a run prints.
 fn json(pak: &Path, args: &[&str]) -> Value {
@@ -41,6 +41,46 @@ fn the_seed_decides_the_text() {
     assert_ne!(first, text("2"));
     let free = ["--raw", "-p", "the end", "-n", "32", "--temp", "1", "--ignore-stop", "--json"];
     assert_ne!(json(&pak, &free)["ids"], json(&pak, &free)["ids"], "without a seed the clock decides");
+}
+
+/// The ids of the prompt that a run reads.
+fn prompt_ids(pak: &Path, args: &[&str]) -> Value {
+    json(pak, &[&["-p", "the end", "-n", "1", "--temp", "0", "--ignore-stop", "--json"], args].concat())["prompt_ids"]
+        .clone()
+}
+
+#[test]
+fn a_chat_template_can_be_named_given_or_read() {
+    let pak = fixtures::pak("tiny-llama");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("template.jinja");
+    let text = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+    std::fs::write(&file, text).unwrap();
+    // the model's own is ChatML too, behind the token that begins a sequence
+    let own = prompt_ids(&pak, &[]);
+    for asked in [file.to_str().unwrap(), "chatml", text] {
+        let ids = prompt_ids(&pak, &["--chat-template", asked]);
+        assert_eq!(ids.as_array().unwrap(), &own.as_array().unwrap()[1..], "{asked}");
+    }
+    assert_ne!(prompt_ids(&pak, &["--chat-template", "gemma"]), own);
+    assert_ne!(prompt_ids(&pak, &["--system", "Be brief."]), own);
+    let switch = ["--chat-template", "{{ 'on' if enable_thinking else 'off' }}"];
+    let off = [&switch[..], &["--chat-template-kwargs", "{\"enable_thinking\": true}"]].concat();
+    assert_ne!(prompt_ids(&pak, &off), prompt_ids(&pak, &switch));
+}
+
+#[test]
+fn a_system_message_is_never_lost() {
+    let pak = fixtures::pak("tiny-llama");
+    let pak = pak.to_str().unwrap();
+    let refused = |args: &[&str], expected: &[&str]| {
+        refused(RUN, Path::new("."), [&[pak, "-p", "hi", "--system", "Be brief."], args].concat(), expected);
+    };
+    let no_place = "the chat template takes no system message: leave --system out, or say it in the prompt";
+    refused(&["--chat-template", "gemma"], &[no_place, "System role not supported"]);
+    refused(&["--chat-template", "{{ messages[-1].content }}"], &[no_place]);
+    refused(&["--chat-template", "{{ messages[-1].content"], &["the chat template is not valid"]);
+    refused(&["--chat-template", "no-such-file"], &["no-such-file: there is no such file", "chatml, gemma, granite"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::Bench;
 
 #[test]
 fn wrong_usage_is_one_line_and_code_2() {
-    let cases: [(&str, &[&str], &[&str]); 21] = [
+    let cases: [(&str, &[&str], &[&str]); 25] = [
         (RUN, &["--nonsense"], &["unexpected argument '--nonsense'", "--help"]),
         (RUN, &["-p", "hi"], &["required arguments", "<MODEL>"]),
         (RUN, &["tiny.pak", "-p", "hi", "--prompt-file", "f"], &["--prompt-file", "cannot be used with"]),
@@ -18,6 +18,10 @@ fn wrong_usage_is_one_line_and_code_2() {
         (RUN, &["tiny.pak", "--vram", "lots"], &["--vram", "is not a size", "such as 16MiB"]),
         (RUN, &["tiny.pak", "--vram", "1QB"], &["\"QB\" is not a unit of size"]),
         (RUN, &["tiny.pak", "--kv-type", "q8"], &["--kv-type", "f16, f32"]),
+        (RUN, &["tiny.pak", "-p", "hi", "--n-probs", "3"], &["--json"]),
+        (RUN, &["tiny.pak", "-p", "hi", "--context-shift"], &["--context-shift is not supported", "--ctx"]),
+        (RUN, &["tiny.pak", "-p", "hi", "--stop", ""], &["--stop", "it is empty"]),
+        (RUN, &["tiny.pak", "-p", "hi", "--grammar", "g", "--regex", "r"], &["cannot be used with"]),
         (RUN, &["tiny.pak", "--json"], &["--json needs a prompt: -p or --prompt-file"]),
         (RUN, &["perplexity", "tiny.pak"], &["--file"]),
         (PACK, &["convert"], &["<INPUT>"]),
@@ -54,10 +58,17 @@ fn bad_sampling_settings_are_refused_before_the_model_is_read() {
         ("--top-p", "0", "top-p is 0; it must be above 0 and at most 1"),
         ("--top-p", "1.5", "top-p is 1.5; it must be above 0 and at most 1"),
         ("--top-p", "nan", "top-p is NaN"),
-        ("--temp", "NaN", "temperature is NaN; it must be 0 or more"),
-        ("--temp", "inf", "temperature is inf; it must be 0 or more"),
-        ("--temp=-1", "-q", "temperature is -1; it must be 0 or more"),
-        ("--min-p", "1", "min-p is 1; it must be from 0 to below 1"),
+        ("--temp", "NaN", "temp is NaN; it must be 0 or more"),
+        ("--temp", "inf", "temp is inf; it must be 0 or more"),
+        ("--temp=-1", "-q", "temp is -1; it must be 0 or more"),
+        ("--min-p", "1.5", "min-p is 1.5; it must be from 0 to 1"),
+        ("--typical", "0", "typical is 0; it must be above 0 and at most 1"),
+        ("--dry-base", "0.5", "dry-base is 0.5; it must be 1 or more"),
+        ("--mirostat", "3", "mirostat is 3; it must be 0, 1 or 2"),
+        ("--logit-bias", "7+inf", "logit-bias of token 7 is inf"),
+        ("--logit-bias", "7", "'7' for '--logit-bias"),
+        ("--logit-bias", "Hello+1", "it must be a token's id, a sign and a number"),
+        ("--dry-sequence-breaker", "\\d", "\\d stands for nothing: write \\\\ for a backslash"),
         ("--repeat-penalty", "0", "repeat-penalty is 0; it must be above 0"),
         ("--temp", "warm", "invalid value 'warm' for '--temp <T>'"),
     ] {
@@ -90,6 +101,12 @@ fn contexts_and_prompts() {
     for (args, expected) in cases {
         refused(RUN, bench.folder(), [&["tiny.pak"], args].concat(), expected);
     }
+    refused(
+        RUN,
+        bench.folder(),
+        ["tiny.pak", "-p", "hi", "--logit-bias", "320+1"],
+        &["token 320 is not in the vocabulary of 320"],
+    );
     // SmolLM2 puts no token before a text, so that nothing is left of this one
     let smollm2 = fixtures::smollm2();
     let args = [smollm2.as_os_str(), "--raw".as_ref(), "--prompt-file".as_ref(), "empty".as_ref()];

@@ -36,7 +36,7 @@ fn gguf_files() {
         ("cut-data", |f| f.bytes[..f.bytes.len() - 1].to_vec(), &["cut off; copy or download it again"]),
         ("lacks", |f| f.without("blk.1.ffn_up.weight"), &["tensor blk.1.ffn_up.weight is missing"]),
         ("gemma", |f| swap(f.bytes, b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0gemma"), &["gemma", "knows llama"]),
-        ("tokenizer", |f| swap(f.bytes, b"gpt2", b"bert"), &["\"bert\"", "gpt2 and llama tokenizers"]),
+        ("tokenizer", |f| swap(f.bytes, b"gpt2", b"bert"), &["\"bert\"", "it reads gpt2 (byte-level BPE)"]),
         ("nvfp4", |_| Vec::new(), &["blk.1.ffn_up.weight is stored as NVFP4", "use a file in F32, F16"]),
         ("type-99", |_| Vec::new(), &["blk.1.ffn_up.weight is stored as unknown type 99", "use a file in F32, F16"]),
     ];
@@ -91,7 +91,21 @@ fn folders() {
     bench.write("mixtral/config.json", mixtral);
     copy_folder(&bench, "tiny-llama", "cut", |f| f != "model.safetensors");
     bench.write("cut/model.safetensors", &fixtures::bytes("tiny-llama/model.safetensors")[..50_000]);
+    let tokenizer = |name: &str, old: &str, new: &str| {
+        copy_folder(&bench, "tiny-llama", name, |f| f != "tokenizer.json");
+        let text = String::from_utf8(fixtures::bytes("tiny-llama/tokenizer.json")).unwrap();
+        let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        match old {
+            "vocab" => json["model"]["vocab"][new] = 320.into(),
+            key => json["model"][key] = new.into(),
+        }
+        bench.write(&format!("{name}/tokenizer.json"), json.to_string());
+    };
+    tokenizer("large", "vocab", "beyond");
+    tokenizer("wordpiece", "type", "WordPiece");
     for (name, expected) in [
+        ("large", "tokenizer.json: the vocabulary has a token 320 and the embedding has 320 rows"),
+        ("wordpiece", "tokenizer.json: the tokenizer is a WordPiece, which this program does not read"),
         ("nothing", "there is no such file or folder"),
         ("no-config", "config.json"),
         ("no-weights", "model.safetensors"),

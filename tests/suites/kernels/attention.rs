@@ -1,10 +1,10 @@
 //! Attention, whole and in stretches of keys that are merged.
 
-use half::f16;
 use symbiote_runtime::gpu::Buffer;
 use symbiote_shaders::{AttentionArgs, AttentionMergeArgs};
 use symbiote_tests::blocks::Random;
 use symbiote_tests::kernel_rig::KernelRig;
+use symbiote_tests::kv_rows;
 
 use super::expected::{Expected, Worst};
 
@@ -29,6 +29,10 @@ struct Shape {
     /// Keys a stretch, where there are several.
     split: Option<usize>,
     scores: Scores,
+    /// Keys that a token sees; 0 is all.
+    window: usize,
+    /// Cap of the scores; 0 is none.
+    cap: f32,
 }
 
 /// How the scores run.
@@ -47,7 +51,11 @@ const fn shape(
     split: Option<usize>,
     scores: Scores,
 ) -> Shape {
-    Shape { head_dim, group, kv_heads, tokens, queries, kv_bytes, split, scores }
+    Shape { head_dim, group, kv_heads, tokens, queries, kv_bytes, split, scores, window: 0, cap: 0.0 }
+}
+
+const fn seeing(shape: Shape, window: usize, cap: f32) -> Shape {
+    Shape { window, cap, ..shape }
 }
 
 /// First the queries that the engine takes for such groups and tokens, with each head size, then others.
@@ -69,6 +77,17 @@ const SHAPES: &[Shape] = &[
     shape((32, 1, 3), (9, 2), 4, Some(7), Normal),
     shape((256, 2, 1), (2, 3), 4, None, Rising),
     shape((80, 8, 1), (2, 5), 2, Some(64), Normal),
+    // keys and values in bytes
+    shape((64, 3, 3), (1, 3), 1, Some(256), Normal),
+    shape((80, 2, 2), (5, 12), 1, None, Normal),
+    shape((24, 7, 1), (3, 4), 1, None, Rising),
+    // windows narrower than a subgroup, of one key, wider than all; capped scores
+    seeing(shape((64, 3, 2), (1, 3), 4, None, Normal), 5, 0.0),
+    seeing(shape((64, 3, 2), (1, 3), 4, Some(16), Normal), 50, 30.0),
+    seeing(shape((32, 2, 2), (7, 12), 2, None, Normal), 3, 0.0),
+    seeing(shape((32, 1, 2), (13, 12), 4, None, Rising), 1, 0.0),
+    seeing(shape((16, 4, 1), (9, 2), 4, None, Normal), 64, 5.0),
+    seeing(shape((256, 2, 1), (3, 8), 2, None, Normal), 4096, 50.0),
 ];
 
 /// A layer's q, k and v, with what attention makes of them.
@@ -95,10 +114,11 @@ impl Shape {
     fn problem(&self, keys: usize) -> Problem {
         let mut random = Random::new(6);
         let d = self.head_dim;
-        let storable = |x: f32| if self.kv_bytes == 4 { x } else { f16::from_f32(x).to_f32() };
+        let storable =
+            |rows: &[f32]| rows.chunks_exact(d).flat_map(|row| kv_rows::store(row, self.kv_bytes).1).collect();
         let mut q = random.normals(self.tokens * self.heads() * d);
         let mut k = random.normals(self.kv_heads * keys * d);
-        let v = random.normals(self.kv_heads * keys * d).into_iter().map(storable).collect();
+        let v: Vec<f32> = storable(&random.normals(self.kv_heads * keys * d));
         if self.scores == Rising {
             // every key points the same way, and later ones further
             q.iter_mut().for_each(|q| *q += 4.0);
@@ -106,14 +126,15 @@ impl Shape {
                 key.iter_mut().for_each(|k| *k += 4.0 * (j % keys) as f32 / keys as f32);
             }
         }
-        k.iter_mut().for_each(|k| *k = storable(*k));
+        let k = storable(&k);
         let mut problem = Problem { q, k, v, y: Vec::new() };
         for t in 0..self.tokens {
             let seen = keys - self.tokens + t + 1;
             for h in 0..self.heads() {
                 let at = (t * self.heads() + h) * d;
                 let first = h / self.group * keys * d;
-                let range = first..first + seen * d;
+                let unseen = if self.window == 0 { 0 } else { seen.saturating_sub(self.window) };
+                let range = first + unseen * d..first + seen * d;
                 let y = self.attend(&problem.q[at..][..d], &problem.k[range.clone()], &problem.v[range]);
                 problem.y.extend(y);
             }
@@ -126,7 +147,10 @@ impl Shape {
         let scale = f64::from(self.scale());
         let score = |k: &[f32]| {
             let terms = q.iter().zip(k).map(|(q, k)| f64::from(*q) * f64::from(*k) * scale);
-            terms.fold((0.0, 0.0), |(sum, magnitude), term| (sum + term, magnitude + term.abs()))
+            let (sum, magnitude) = terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()));
+            let cap = f64::from(self.cap);
+            // what a cap does to a score, it does to the score's error at most; its own is that of numbers near the cap
+            if cap == 0.0 { (sum, magnitude) } else { (cap * (sum / cap).tanh(), magnitude + cap) }
         };
         let scores: Vec<(f64, f64)> = k.chunks_exact(self.head_dim).map(score).collect();
         let top = scores.iter().map(|s| s.0).fold(f64::NEG_INFINITY, f64::max);
@@ -146,17 +170,14 @@ impl Shape {
 
 /// K or V as the cache has it: `keys` positions of `capacity`, the rest poison.
 fn cache(rig: &KernelRig, s: &Shape, values: &[f32], keys: usize) -> Buffer {
-    let row = s.head_dim * s.kv_bytes;
-    let poison = if s.kv_bytes == 4 { KernelRig::POISON } else { KernelRig::POISON_F16 };
+    let row = kv_rows::row_bytes(s.head_dim, s.kv_bytes);
+    let poison = if s.kv_bytes == 2 { KernelRig::POISON_F16 } else { KernelRig::POISON };
     let words = vec![poison; s.kv_heads * (keys + SPARE) * row / 4];
     let mut bytes: Vec<u8> = bytemuck::cast_slice(&words).to_vec();
     let heads = bytes.chunks_exact_mut((keys + SPARE) * row).zip(values.chunks_exact(keys * s.head_dim));
     for (to, from) in heads {
-        for (to, x) in to.chunks_exact_mut(s.kv_bytes).zip(from) {
-            match s.kv_bytes {
-                4 => to.copy_from_slice(&x.to_le_bytes()),
-                _ => to.copy_from_slice(&f16::from_f32(*x).to_le_bytes()),
-            }
+        for (to, from) in to.chunks_exact_mut(row).zip(from.chunks_exact(s.head_dim)) {
+            to.copy_from_slice(&kv_rows::store(from, s.kv_bytes).0);
         }
     }
     rig.upload("cache", &bytes)
@@ -173,7 +194,8 @@ fn check(rig: &KernelRig, s: &Shape, keys: usize, subgroup: u32, share_q: bool, 
     let q = rig.upload_rows("q", &problem.q, width, q_stride, tokens);
     let (k, v) = (cache(rig, s, &problem.k, keys), cache(rig, s, &problem.v, keys));
     let y = rig.poisoned("y", (tokens + 1) * y_stride);
-    let splits = s.split.map_or(1, |split| keys.div_ceil(split));
+    let seen = if s.window == 0 || tokens > 1 { keys } else { keys.min(s.window) };
+    let splits = s.split.map_or(1, |split| seen.div_ceil(split));
     let partial_len = splits * tokens * heads * (d + 2);
     let partial = rig.poisoned("partial", partial_len + 4);
     let mut args = AttentionArgs {
@@ -188,9 +210,11 @@ fn check(rig: &KernelRig, s: &Shape, keys: usize, subgroup: u32, share_q: bool, 
         tokens: tokens as u32,
         q_stride: q_stride as u32,
         y_stride: y_stride as u32,
-        split: s.split.unwrap_or(keys) as u32,
+        split: s.split.unwrap_or(seen) as u32,
+        first: (keys - seen) as u32,
+        window: if s.window == 0 { u32::MAX } else { s.window as u32 },
         scale: s.scale(),
-        pad: 0,
+        cap: s.cap,
     };
     if s.split.is_some() {
         args.y_stride = u32::MAX; // not for partial results

@@ -63,6 +63,7 @@ fn agrees_on(
                 columns: columns as u32,
                 x_stride: x_stride as u32,
                 pad: 0,
+                grid: matrix.grid(),
             };
             let kernel = rig.kernel(name, &constants(local), None);
             rig.run(&kernel, &args, [TOKENS.len() as u32, 1, 1]);

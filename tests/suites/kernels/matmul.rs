@@ -52,7 +52,7 @@ const BLOCKS_OF_32: &[Shape] =
 const BLOCKS_OF_256: &[Shape] =
     &[shape(256, &[1, 37, 16, 5], 0), shape(1536, &[31, 2], 7), shape(2048, &[16, 9, 1, 1], 0)];
 
-fn shapes(dtype: Dtype) -> &'static [Shape] {
+pub(super) fn shapes(dtype: Dtype) -> &'static [Shape] {
     match dtype.block_len() {
         1 => ANY_COLUMNS,
         32 => BLOCKS_OF_32,

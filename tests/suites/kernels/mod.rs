@@ -5,17 +5,19 @@
 //! |---|---|
 //! | `expected` | what an output must hold, and the worst error of a kernel |
 //! | `matmul`, `embed` | every stored type, over parts in several packs |
+//! | `quant` | the kernel for quants on a GPU |
 //! | `packed`, `narrowed` | the same over packed parts, and over halves with exceptions |
-//! | `rmsnorm`, `rope`, `attention`, `swiglu` | the rest of a layer |
+//! | `norm`, `heads`, `attention`, `activate` | the rest of a layer |
 //!
 //! A kernel that relies on the size of a subgroup runs with every size of the device. Nothing else depends on the device.
 
+mod activate;
 mod attention;
 mod embed;
 mod expected;
+mod heads;
 mod matmul;
 mod narrowed;
+mod norm;
 mod packed;
-mod rmsnorm;
-mod rope;
-mod swiglu;
+mod quant;

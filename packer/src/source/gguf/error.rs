@@ -208,7 +208,9 @@ pub enum GgufError {
         expected: u64,
     },
     /// A vocabulary of another kind.
-    #[error("the tokenizer is a {model:?}, which this program does not know: it reads gpt2 and llama tokenizers")]
+    #[error(
+        "the tokenizer is a {model:?}, which this program does not read: it reads gpt2 (byte-level BPE), llama (SentencePiece) and gemma4"
+    )]
     UnknownTokenizer {
         /// `tokenizer.ggml.model`.
         model: String,

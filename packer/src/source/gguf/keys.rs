@@ -14,6 +14,11 @@ impl<'k, 'a> Keys<'k, 'a> {
         self.0.iter().find(|(k, _)| *k == key).map(|(_, value)| value)
     }
 
+    /// The file has the key.
+    pub fn has(self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
     /// A whole number that is not negative.
     pub fn unsigned(self, key: &str) -> Result<Option<u64>> {
         let expected = "a whole number";
@@ -56,6 +61,11 @@ impl<'k, 'a> Keys<'k, 'a> {
                 _ => Err(wrong_type(key, value, "a text")),
             })
             .transpose()
+    }
+
+    /// True if the value of `key` is an array.
+    pub fn is_array(self, key: &str) -> bool {
+        matches!(self.find(key), Some(Value::Array(_)))
     }
 
     /// An array whose elements `read` understands; `expected` says what those are.

@@ -12,7 +12,7 @@ mod value;
 
 pub use error::GgufError;
 pub(crate) use keys::Keys;
-pub(crate) use open::{fits, open, weights};
+pub(crate) use open::{fits, open, read_tokenizer, weights};
 pub(crate) use split::stem;
 
 /// Checks a GGUF file in memory as [`convert`](crate::convert) would, its weights and split siblings apart: for tests and

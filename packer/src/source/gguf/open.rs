@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use symbiote_format::{Metadata, TensorKind};
+use symbiote_format::{Dtype, Metadata, TensorKind, Tokenizer};
 
 use super::container::Container;
 use super::keys::Keys;
 use super::{GgufError, split, tokenizer};
-use crate::architecture::{self, ArchitectureError, Layout};
+use crate::architecture::{self, ArchitectureError, Layout, StoredFactors};
 use crate::error::{At, Error};
 use crate::limits;
 use crate::map::Map;
@@ -40,6 +40,14 @@ pub(crate) fn weights(path: &Path) -> Result<Weights, Error> {
             Ok(Weights { files: parts.into_iter().map(|(file, _)| file).collect(), tensors, foreign })
         },
     )
+}
+
+/// The tokenizer of a GGUF file, whatever its architecture.
+pub(crate) fn read_tokenizer(path: &Path) -> Result<Option<Tokenizer>, Error> {
+    let file = SourceFile::open(path)?;
+    let map = Map::of(file.file()).at(path)?;
+    let container = Container::parse_readable(&map).at(path)?;
+    tokenizer::read(Keys(&container.pairs)).at(path)
 }
 
 /// A file of a model and what is in it.
@@ -103,15 +111,34 @@ fn checkpoint(parts: Vec<Part>, path: &Path) -> Result<Checkpoint, Error> {
     let Some((_, head)) = parts.first() else { return Err(GgufError::NotGguf).at(path) };
     let keys = Keys(&head.pairs);
     let architecture = required_text(keys, "general.architecture").at(path)?;
-    let architecture = architecture::by_gguf_name(architecture).at(path)?;
+    let (architecture, rules) = architecture::by_gguf_name(architecture).at(path)?;
+    let factors = stored_factors(&parts, &tensors)?;
     let vocabulary = architecture.vocabulary(Layout::Gguf, &tensors).at(path)?;
-    let mut config = (architecture.from_gguf)(keys, vocabulary).at(path)?;
+    let mut config = architecture::from_gguf(architecture.name, rules, keys, vocabulary, factors).at(path)?;
     let head = architecture.tensor_name(Layout::Gguf, TensorKind::Output);
     config.tied_embeddings = !tensors.iter().any(|t| t.name == head);
     let tokenizer = tokenizer::read(keys).at(path)?;
     let metadata = metadata(keys);
     let files = parts.into_iter().map(|(file, _)| file).collect();
     Ok(Checkpoint { layout: Layout::Gguf, files, tensors, architecture, config, tokenizer, metadata })
+}
+
+/// The divisors of rotary frequencies that are tensors of the model.
+fn stored_factors(parts: &[Part], tensors: &[StoredTensor]) -> Result<StoredFactors, Error> {
+    const LONGEST: u64 = 4 * symbiote_format::limits::HEAD_DIM as u64;
+    let read = |name: &str| {
+        let Some(tensor) = tensors.iter().find(|t| t.name == name) else { return Ok(None) };
+        let file = &parts[tensor.file].0;
+        if tensor.dtype != Dtype::F32 || tensor.len > LONGEST {
+            let (name, dtype) = (name.to_owned(), tensor.dtype.name());
+            return Err(ArchitectureError::CodedVector { name, dtype }).at(file.path());
+        }
+        let mut bytes = vec![0; usize::try_from(tensor.len).unwrap_or(0)];
+        file.read_at(&mut bytes, tensor.offset)?;
+        Ok(Some(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()))
+    };
+    let [short, long] = StoredFactors::NAMES;
+    Ok(StoredFactors { short: read(short)?, long: read(long)? })
 }
 
 fn required_text<'a>(keys: Keys<'_, 'a>, key: &str) -> Result<&'a str, ArchitectureError> {

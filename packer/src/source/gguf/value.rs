@@ -156,6 +156,15 @@ impl<'a> Array<'a> {
         self.iter().map(integer).collect()
     }
 
+    /// The elements as truth values; `None` if they are something else.
+    pub fn bools(&self) -> Option<Vec<bool>> {
+        let truth = |v: Result<Value<'a>>| match v {
+            Ok(Value::Bool(b)) => Some(b),
+            _ => None,
+        };
+        self.iter().map(truth).collect()
+    }
+
     /// The elements as `f32`; `None` if they are something else.
     pub fn floats(&self) -> Option<Vec<f32>> {
         let float = |v: Result<Value<'a>>| match v {

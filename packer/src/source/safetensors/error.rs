@@ -89,6 +89,22 @@ pub enum SafetensorsError {
         /// The file.
         shard: String,
     },
+    /// A vocabulary of another kind.
+    #[error("the tokenizer is a {model}, which this program does not read: it reads BPE and Unigram")]
+    UnknownTokenizer {
+        /// Its model's type.
+        model: String,
+    },
+    /// A vocabulary larger than the embedding.
+    #[error(
+        "the vocabulary has a token {id} and the embedding has {rows} rows: this is the tokenizer of another model, or vocab_size in config.json is wrong"
+    )]
+    TokenOutsideEmbedding {
+        /// The greatest id.
+        id: u64,
+        /// Rows of the embedding.
+        rows: u32,
+    },
     /// A special token that the vocabulary does not have.
     #[error("{key} is {token:?}, which the vocabulary of tokenizer.json does not have")]
     UnknownToken {

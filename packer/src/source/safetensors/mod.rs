@@ -8,4 +8,4 @@ mod tokenizer;
 
 pub use error::SafetensorsError;
 pub(crate) use json::JsonObject;
-pub(crate) use open::{open, weights};
+pub(crate) use open::{open, read_tokenizer, weights};

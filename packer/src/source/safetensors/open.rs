@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
-use symbiote_format::Metadata;
+use symbiote_format::{Metadata, Tokenizer};
 
 use super::json::JsonObject;
 use super::shards::Shards;
@@ -18,14 +18,21 @@ pub(crate) fn open(folder: &Path) -> Result<Checkpoint, Error> {
     let config_path = folder.join("config.json");
     let config = JsonObject::read(&config_path, limits::CONFIG_BYTES)?;
     let Some(json) = config else { return Err(SafetensorsError::NoConfig).at(folder) };
-    let architecture = architecture::by_config_json(&json).at(&config_path)?;
+    let (architecture, rules) = architecture::by_config_json(&json).at(&config_path)?;
     let Shards { weights, metadata: of_weights } = shards::read(folder)?;
     let vocabulary = architecture.vocabulary(Layout::HuggingFace, &weights.tensors).at(folder)?;
-    let config = (architecture.from_config_json)(&json, vocabulary).at(&config_path)?;
-    let tokenizer = tokenizer::read(folder, &json)?;
+    let config = architecture::from_config_json(architecture, rules, &json, &weights.tensors, vocabulary);
+    let config = config.at(&config_path)?;
+    let tokenizer = tokenizer::read(folder, &json, config.vocab_size)?;
     let metadata = metadata(&json, of_weights);
     let (files, tensors) = (weights.files, weights.tensors);
     Ok(Checkpoint { layout: Layout::HuggingFace, files, tensors, architecture, config, tokenizer, metadata })
+}
+
+/// The tokenizer of a folder, whatever its architecture.
+pub(crate) fn read_tokenizer(folder: &Path) -> Result<Option<Tokenizer>, Error> {
+    let config = JsonObject::read(&folder.join("config.json"), limits::CONFIG_BYTES)?.unwrap_or_default();
+    tokenizer::read(folder, &config, u32::MAX)
 }
 
 /// The tensors of a folder or of one file, whatever its architecture.

@@ -9,10 +9,11 @@ use super::SafetensorsError;
 use super::json::{JsonObject, wrong_type};
 use crate::error::{At, Error};
 use crate::limits;
-use crate::source::SourceFile;
+use crate::source::{SourceFile, end_of_answer};
 
-/// The tokenizer of `folder`, whose `config.json` is `config`; `None` for a folder without one.
-pub(super) fn read(folder: &Path, config: &JsonObject) -> Result<Option<Tokenizer>, Error> {
+/// The tokenizer of `folder`, whose `config.json` is `config` and whose embedding has `rows` rows; `None` for a folder
+/// without one.
+pub(super) fn read(folder: &Path, config: &JsonObject, rows: u32) -> Result<Option<Tokenizer>, Error> {
     let path = folder.join("tokenizer.json");
     let Some(json) = SourceFile::read_text(&path, limits::TOKENIZER_BYTES)? else {
         return match folder.join("tokenizer.model").exists() {
@@ -24,6 +25,14 @@ pub(super) fn read(folder: &Path, config: &JsonObject) -> Result<Option<Tokenize
         serde_json::from_str(&json).map_err(|e| SafetensorsError::Json { reason: e.to_string() }).at(&path)?;
     if !parsed.is_object() {
         return Err(SafetensorsError::NotAnObject).at(&path);
+    }
+    let model = parsed.get("model").and_then(|model| model.get("type")).and_then(Value::as_str);
+    if let Some(model) = model.filter(|model| !matches!(*model, "BPE" | "Unigram")) {
+        return Err(SafetensorsError::UnknownTokenizer { model: model.into() }).at(&path);
+    }
+    // added tokens may lie beyond: models for text share the tokenizer of those that see
+    if let Some(id) = Vocabulary(&parsed).last_trained().filter(|id| *id >= u64::from(rows)) {
+        return Err(SafetensorsError::TokenOutsideEmbedding { id, rows }).at(&path);
     }
     let object = |name: &str| JsonObject::read(&folder.join(name), limits::CONFIG_BYTES).map(Option::unwrap_or_default);
     let around = Around {
@@ -38,8 +47,7 @@ pub(super) fn read(folder: &Path, config: &JsonObject) -> Result<Option<Tokenize
     let mut stop = config.ids("eos_token_id").at(config.path())?;
     stop.extend(generation.ids("eos_token_id").at(generation.path())?);
     stop.extend((eos != NO_ID).then_some(eos));
-    stop.sort_unstable();
-    stop.dedup();
+    let stop = end_of_answer::ids(stop, around.vocabulary.special());
     let tokenizer_config = &around.tokenizer_config;
     let asked = tokenizer_config.bool("add_bos_token").at(tokenizer_config.path())?.unwrap_or(false);
     let template_file = SourceFile::read_text(&folder.join("chat_template.jinja"), limits::CONFIG_BYTES)?;
@@ -118,10 +126,28 @@ fn chat_template(tokenizer_config: &JsonObject) -> Result<String, SafetensorsErr
 #[derive(Clone, Copy)]
 struct Vocabulary<'a>(&'a Value);
 
-impl Vocabulary<'_> {
+impl<'a> Vocabulary<'a> {
     fn id(self, token: &str) -> Option<u32> {
         let id = self.added(token).or_else(|| self.trained(token))?;
         u32::try_from(id).ok()
+    }
+
+    /// The special tokens among those that were added, with their ids.
+    fn special(self) -> impl Iterator<Item = (u32, &'a str)> {
+        let list = self.0.get("added_tokens").and_then(Value::as_array);
+        list.into_iter().flatten().filter(|t| t.get("special").and_then(Value::as_bool) == Some(true)).filter_map(|t| {
+            let id = u32::try_from(t.get("id")?.as_u64()?).ok()?;
+            Some((id, t.get("content")?.as_str()?))
+        })
+    }
+
+    /// The greatest id of the model's own vocabulary.
+    fn last_trained(self) -> Option<u64> {
+        match self.0.get("model")?.get("vocab")? {
+            Value::Object(map) => map.values().filter_map(Value::as_u64).max(),
+            Value::Array(list) => u64::try_from(list.len()).ok()?.checked_sub(1),
+            _ => None,
+        }
     }
 
     fn added(self, token: &str) -> Option<u64> {

@@ -2,7 +2,7 @@
 //! are found when they happen.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ struct Read {
 pub struct World {
     pub rng: ChaCha8Rng,
     pub packs: Rc<Vec<Vec<u8>>>,
-    blocks: [Vec<Vec<u8>>; 2],
+    blocks: [BTreeMap<usize, Vec<u8>>; 2],
     copies: VecDeque<Copy>,
     jobs: VecDeque<Job>,
     reads: Vec<Read>,
@@ -108,6 +108,11 @@ impl World {
         self.passed
     }
 
+    /// Bytes of all blocks of VRAM and of RAM.
+    pub fn held(&self) -> [u64; 2] {
+        std::array::from_fn(|tier| self.blocks[tier].values().map(|block| block.len() as u64).sum())
+    }
+
     /// Submits work that reads these packs, at these addresses, when the copies have passed `after`.
     pub fn submit(&mut self, reads: Vec<(usize, u64)>, after: u64) -> u64 {
         assert!(after <= self.submitted.copies, "work waits for a copy that nobody submitted");
@@ -131,7 +136,7 @@ impl World {
         let block = usize::try_from((at.start - BASES[tier]) / STRIDE).unwrap();
         let start = usize::try_from((at.start - BASES[tier]) % STRIDE).unwrap();
         let len = usize::try_from(at.end - at.start).unwrap();
-        &mut self.blocks[tier][block][start..start + len]
+        &mut self.blocks[tier].get_mut(&block).expect("this block was given back")[start..start + len]
     }
 
     /// Does one thing that can be done now; false where there is none.
@@ -239,14 +244,26 @@ impl Device {
 impl PackStore for Device {
     type Target = Span;
 
-    fn create_block(&mut self, tier: MemoryTier, len: u64) -> Result<u64, BoxError> {
+    fn create_block(&mut self, tier: MemoryTier, block: usize, len: u64) -> Result<u64, BoxError> {
         let mut world = self.0.borrow_mut();
         if world.fails(2) {
             return Err("no memory".into());
         }
         let tier = usize::from(tier == MemoryTier::RamWarm);
-        world.blocks[tier].push(vec![POISON; usize::try_from(len)?]);
-        Ok(BASES[tier] + (world.blocks[tier].len() as u64 - 1) * STRIDE)
+        let made = world.blocks[tier].insert(block, vec![POISON; usize::try_from(len)?]);
+        assert!(made.is_none(), "block {block} is made twice");
+        Ok(BASES[tier] + block as u64 * STRIDE)
+    }
+
+    fn drop_block(&mut self, tier: MemoryTier, block: usize) {
+        let mut world = self.0.borrow_mut();
+        let tier = usize::from(tier == MemoryTier::RamWarm);
+        let start = BASES[tier] + block as u64 * STRIDE;
+        let all = start..start + world.blocks[tier].remove(&block).unwrap().len() as u64;
+        let copied = world.copies.iter().any(|c| overlap(&c.from, &all) || overlap(&c.to, &all));
+        assert!(!copied && !world.reads.iter().any(|read| overlap(&read.to, &all)), "block {block} is in use");
+        let used = world.jobs.iter().flat_map(|job| &job.reads).any(|read| all.contains(&read.1));
+        assert!(!used, "block {block} is going to be read");
     }
 
     fn target(&self, at: Location) -> Result<Span, BoxError> {

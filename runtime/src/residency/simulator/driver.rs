@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::super::{Lease, MemoryTier, NomadPackManager, PackStore, Passed, ResidencyError};
+use super::super::{Lease, Limits, MemoryTier, NomadPackManager, PackStore, Passed, ResidencyError};
 use super::device::{Device, Disk, Judge, World, bytes_of};
 use super::model::Model;
 use crate::memory::{Budget, NODE};
@@ -34,6 +34,8 @@ pub struct Simulation {
     /// The work that read the gather slot last.
     gathered: u64,
     pub steps: u64,
+    /// How often blocks were given back for smaller budgets.
+    pub squeezed: u64,
 }
 
 impl Simulation {
@@ -62,7 +64,7 @@ impl Simulation {
         let heard = Arc::clone(&cancel);
         manager.cancel_on(Box::new(move || heard.load(Ordering::Relaxed)));
         let (leases, ending) = (Vec::new(), Vec::new());
-        Self { rng, world, manager, model, homes, cancel, leases, after: 0, ending, gathered: 0, steps: 0 }
+        Self { rng, world, manager, model, homes, cancel, leases, after: 0, ending, gathered: 0, steps: 0, squeezed: 0 }
     }
 
     fn one_in(&mut self, n: u32) -> bool {
@@ -83,6 +85,9 @@ impl Simulation {
             self.cancel.store(false, Ordering::Relaxed);
             if self.one_in(8) {
                 self.unload();
+            }
+            if self.one_in(8) {
+                self.squeeze();
             }
             if self.one_in(6) {
                 match self.manager.defragment() {
@@ -246,6 +251,33 @@ impl Simulation {
             Err(ResidencyError::Pinned { .. }) => {}
             Err(other) => panic!("{other}"),
         }
+    }
+
+    /// The budgets become others, as a rule smaller ones, with or without room to spare.
+    fn squeeze(&mut self) {
+        let caps = self.manager.budgets().map(Budget::cap);
+        let unified = self.manager.residence().unified;
+        let [vram, ram] = caps.map(|cap| self.rng.random_range(0..=cap + cap / 4));
+        let limits = Limits { vram: if unified { vram + ram } else { vram }, ram: vram + ram, unified };
+        let Some(mut next) = self.model.residence(limits, &self.homes, self.rng.random()) else { return };
+        for (home, now) in next.homes.iter_mut().zip(&self.homes) {
+            *home = if *now == MemoryTier::Hibernating { *now } else { *home };
+        }
+        let [mut vram, ram] = self.model.bytes(&next);
+        if self.one_in(2) {
+            vram += self.rng.random_range(0..10) * NODE;
+        }
+        let (before, held) = (self.manager.counters(), self.world.borrow().held());
+        match self.manager.replan(next.clone(), (Budget::new(vram), Budget::new(ram))) {
+            Ok(()) | Err(ResidencyError::Store { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+        assert_eq!(self.manager.counters(), before, "nothing is read or waited for");
+        self.homes = next.homes;
+        let [hot, warm] = self.world.borrow().held();
+        assert!(hot <= vram && warm <= ram, "{hot} of {vram}, {warm} of {ram}");
+        self.squeezed += u64::from(hot < held[0] || warm < held[1]);
+        self.gathered = 0;
     }
 
     fn is_held(&self, pack: usize) -> bool {

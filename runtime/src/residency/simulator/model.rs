@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::super::{Limits, MemoryTier, Need, PackTraffic, Residence, Wires, plan};
+use super::super::{Limits, MemoryTier, Need, PackTraffic, Residence, Wires, replan};
 use crate::memory::NODE;
 
 /// What a pass needs, operation by operation.
@@ -60,14 +60,19 @@ impl Model {
         let all: u64 = self.traffic.iter().map(PackTraffic::room).sum();
         let unified = rng.random();
         let limits = Limits { vram: rng.random_range(0..=all + NODE), ram: rng.random_range(0..=2 * all), unified };
-        let p = plan(&self.traffic, limits, Wires { disk: 3e9, link: 20e9, vram: 300e9 }).ok()?;
+        self.residence(limits, &[], rng.random())
+    }
+
+    /// Homes and rings by the planner, for packs that are in `homes`.
+    pub fn residence(&self, limits: Limits, homes: &[MemoryTier], verify: bool) -> Option<Residence> {
+        let p = replan(&self.traffic, limits, Wires { disk: 3e9, link: 20e9, vram: 300e9 }, homes).ok()?;
         Some(Residence {
             homes: p.homes,
             slots: (p.slots as usize, p.slot_bytes),
             staging: (p.staging as usize, p.staging_bytes),
             gather: if p.gather { p.staging_bytes } else { 0 },
-            unified,
-            verify: rng.random(),
+            unified: p.unified,
+            verify,
         })
     }
 

@@ -101,6 +101,38 @@ fn a_pack_that_work_reads_is_not_unloaded_nor_moved_up() {
 }
 
 #[test]
+fn what_keeps_its_home_and_what_goes_to_ram_is_not_read_again() {
+    let before = [VramHot, VramHot, VramHot, VramHot, RamWarm, RamWarm, DiskCold];
+    let after = [VramHot, RamWarm, VramHot, DiskCold, RamWarm, DiskCold, DiskCold];
+    let (world, manager) = made(&[1; 7], residence(&before), [6, 5]);
+    let mut manager = manager.unwrap();
+    (0..7).for_each(|pack| read(&world, &mut manager, pack));
+    let budgets = || (Budget::new(4 * NODE), Budget::new(5 * NODE));
+    manager.replan(residence(&after), budgets()).unwrap();
+    assert!((0..7).all(|pack| manager.tier(pack).unwrap() == after[pack]));
+    (0..7).for_each(|pack| read(&world, &mut manager, pack));
+    let begun = |pack| world.borrow().begun.iter().filter(|&&read| read == pack).count();
+    assert_eq!((0..7).map(begun).collect::<Vec<_>>(), [1, 1, 1, 2, 1, 2, 2]);
+    assert_eq!(world.borrow().held()[0], 4 * NODE);
+}
+
+#[test]
+fn a_plan_is_not_changed_under_a_lease() {
+    let (world, mut manager) = manager(&[VramHot, DiskCold]);
+    let lease = manager.lease(&[0]).unwrap();
+    let budgets = || (Budget::new(40 * NODE), Budget::new(40 * NODE));
+    let next = || residence(&[DiskCold, DiskCold]);
+    assert!(matches!(manager.replan(next(), budgets()), Err(ResidencyError::Pinned { pack: 0, pins: 1 })));
+    let value = world.borrow_mut().submit(lease.packs().collect(), lease.after);
+    manager.release(lease, value);
+    // it waits for work that was submitted
+    manager.replan(next(), budgets()).unwrap();
+    read(&world, &mut manager, 0);
+    let small = manager.replan(residence(&[VramHot, VramHot]), (Budget::new(3 * NODE), Budget::new(40 * NODE)));
+    assert!(matches!(small, Err(ResidencyError::Budget(_))));
+}
+
+#[test]
 fn more_packs_at_once_than_slots() {
     let (world, mut manager) = manager(&[DiskCold; 3]);
     assert!(matches!(manager.lease(&[0, 1, 2]), Err(ResidencyError::NoSlot { pack: 2, slots: 2 })));

@@ -1,10 +1,10 @@
 //! Whole tokenizers and templates: hand-made vocabularies, hostile tables, published templates' shapes.
 
 mod chat_template;
-mod gguf;
 mod golden;
 mod hostile;
 mod stream;
+mod templates;
 mod vocabularies;
 
 use symbiote_format::{ArchivedTokenizer, NO_ID, Tokenizer as Tables, TokenizerKind};

@@ -89,6 +89,36 @@ fn sentencepiece_without_byte_tokens_falls_back_to_unknown() {
     assert_eq!(t.encode("é", PLAIN).unwrap(), [0, 0]);
 }
 
+#[test]
+fn white_space_after_special_tokens_is_theirs_where_the_archive_says_so() {
+    let mut tables = sentencepiece();
+    let id = |text: &str| id_of(&sentencepiece(), text);
+    assert_eq!(
+        tokenizer(&tables, 300).unwrap().encode("</s> \nthe", SPECIAL).unwrap(),
+        [1, 2, id("▁"), id("▁"), id("<0x0A>"), id("t"), id("he")]
+    );
+    tables.kind = TokenizerKind::GgufSentencePieceStrip.code();
+    tables.types[2] += symbiote_format::STRIPS_RIGHT;
+    let t = tokenizer(&tables, 300).unwrap();
+    assert_eq!(t.encode("</s> \nthe", SPECIAL).unwrap(), [1, 2, id("▁the")]);
+    assert_eq!(t.encode("<s> the", SPECIAL).unwrap(), [1, 1, id("▁"), id("▁the")]);
+}
+
+#[test]
+fn merges_over_plain_characters_fall_back_to_bytes() {
+    let mut tables = sentencepiece();
+    tables.kind = TokenizerKind::GgufBpe.code();
+    tables.pre = "gemma4".into();
+    tables.merges = ["▁ t", "h e", "▁t he"].map(String::from).to_vec();
+    tables.tokens.push("\n\n".into());
+    tables.types.push(NORMAL);
+    let t = tokenizer(&tables, 300).unwrap();
+    let id = |text: &str| id_of(&tables, text);
+    let expected = [id("t"), id("he"), id("▁the"), id("\n\n"), id("<0xC3>"), id("<0xA9>"), id("<0x0A>"), id("▁")];
+    assert_eq!(t.encode("the the\n\né\n ", PLAIN).unwrap(), expected);
+    assert_eq!(t.decode(&expected), "the the\n\né\n ");
+}
+
 fn hugging_face(decoder: &str, added: &str) -> Tables {
     let mut tables = empty(TokenizerKind::HuggingFace);
     tables.json = format!(
@@ -124,6 +154,9 @@ fn hugging_face_tokens_outside_the_embedding_are_refused_when_they_come_up() {
     assert_eq!(t.encode("hi", PLAIN).unwrap(), [2]);
     let error = t.encode("<end>", SPECIAL).unwrap_err();
     assert_eq!(error, TextError::IdOutsideEmbedding { id: 6, vocab_size: 6 });
+    // one that was trained comes up sooner or later
+    let error = tokenizer(&hugging_face(BYTE_LEVEL, END), 5).err();
+    assert_eq!(error, Some(TextError::IdOutsideEmbedding { id: 5, vocab_size: 5 }));
 }
 
 #[test]
