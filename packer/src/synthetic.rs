@@ -1,5 +1,5 @@
-//! Archives of models that nobody trained, of any shape, for measurements of speed: gaussian weights, made pack by pack on
-//! their way into the archive, so that there is never a source.
+//! Archives of models that nobody trained, of any shape, for measurements of speed: gaussian weights, or random blocks, made pack
+//! by pack on their way into the archive, so that there is never a source.
 
 use std::path::Path;
 
@@ -23,12 +23,28 @@ const SIGMA: f64 = 0.02;
 /// 1.0 in bf16.
 const ONE: [u8; 2] = [0x80, 0x3F];
 const VALUES: usize = 1 << 16;
+/// 1/4096 in f16: the scale, and the minimum, of random blocks.
+const BLOCK_SCALE: [u8; 2] = [0x00, 0x0C];
 
-/// Writes an archive of a Llama of this shape, its matrices gaussian and its norms 1, in bf16, and without a tokenizer. The
-/// archive depends on the shape and on the pack size and policy in `options` alone. Every thread asked for is used: each
-/// takes as much memory as six packs.
+/// Where a block of `dtype` has its f16 scales, for the types that can be made up.
+fn scales_of(dtype: Dtype) -> Option<&'static [usize]> {
+    match dtype {
+        Dtype::Q4_0 | Dtype::Q5_0 | Dtype::Q8_0 => Some(&[0]),
+        Dtype::Q4_1 | Dtype::Q5_1 | Dtype::Q4K | Dtype::Q5K => Some(&[0, 2]),
+        Dtype::Q6K => Some(&[208]),
+        _ => None,
+    }
+}
+
+/// Writes an archive of a Llama of this shape, without a tokenizer: its matrices gaussian bf16 or random blocks of `dtype`, its
+/// norms 1. The archive depends on shape and type and on the pack size and policy in `options` alone. Every thread asked for is
+/// used: each takes as much memory as six packs.
+///
+/// # Errors
+/// The shape is none, or `dtype` is neither bf16 nor among the types of blocks with f16 scales.
 pub fn synthesize(
     config: &ModelConfig,
+    dtype: Dtype,
     output: &Path,
     options: &ConvertOptions,
     monitor: &dyn Monitor,
@@ -37,8 +53,18 @@ pub fn synthesize(
     let config = ModelConfig::from_params(config.to_params()).map_err(ArchitectureError::from).at(output)?;
     let (architecture, _) = architecture::by_gguf_name("llama").at(output)?;
     let layout = Layout::HuggingFace;
-    let tensors = architecture::required(architecture, layout, &config, Dtype::Bf16);
-    let metadata = vec![Metadata { key: "general.name".into(), value: "synthetic, gaussian weights".into() }];
+    let scales = scales_of(dtype).unwrap_or_default();
+    if scales.is_empty() && dtype != Dtype::Bf16 {
+        return Err(ArchitectureError::Unsupported {
+            key: "the type of made-up weights".into(),
+            found: dtype.to_string(),
+            expected: "BF16, or blocks with f16 scales".into(),
+        })
+        .at(output);
+    }
+    let mut tensors = architecture::required(architecture, layout, &config, dtype);
+    tensors.iter_mut().filter(|t| t.stored.shape.len() == 1).for_each(|t| t.stored.dtype = Dtype::Bf16);
+    let metadata = vec![Metadata { key: "general.name".into(), value: "synthetic weights".into() }];
     let (files, tokenizer) = (Vec::new(), None);
     let checkpoint = Checkpoint { layout, files, tensors: Vec::new(), architecture, config, tokenizer, metadata };
     let Draft { mut index, index_offset, .. } = draft(&checkpoint, tensors, options.pack_size, output)?;
@@ -47,7 +73,7 @@ pub fn synthesize(
     let outline = Outline::of(&index).at(output)?;
     let norm = |kind| [TensorKind::AttentionNorm, TensorKind::FfnNorm, TensorKind::OutputNorm].contains(&kind);
     let norms = index.tensors.iter().map(|t| TensorKind::from_code(t.kind).is_some_and(norm)).collect();
-    let origin = Gaussian { outline: &outline, norms, values: quantiles() };
+    let origin = MadeUp { outline: &outline, norms, values: quantiles(), scales };
     let mut out = Output::create(output, index_offset, options.force)?;
     let (policy, threads, memory) = (options.policy, options.threads, u64::MAX);
     let segments = Segments { outline: &outline, origin: &origin, policy, memory, threads, monitor };
@@ -58,15 +84,17 @@ pub fn synthesize(
 }
 
 /// Weights made on demand: each depends on its tensor, row and column alone.
-struct Gaussian<'a> {
+struct MadeUp<'a> {
     outline: &'a Outline,
     /// The tensors that are 1 throughout.
     norms: Vec<bool>,
     /// Little-endian bf16, all equally likely.
     values: Box<[[u8; 2]; VALUES]>,
+    /// Of blocks; empty where weights are bf16.
+    scales: &'static [usize],
 }
 
-impl Origin for Gaussian<'_> {
+impl Origin for MadeUp<'_> {
     fn fetch(&self, _: usize, _: &mut Vec<u8>) -> Result<(), Error> {
         Ok(())
     }
@@ -77,15 +105,17 @@ impl Origin for Gaussian<'_> {
             raw.as_chunks_mut().0.fill(ONE);
             return Ok(());
         }
-        let row_len = 2 * self.outline.tensor(part).columns as usize;
+        let tensor = self.outline.tensor(part);
+        let row_len = raw.len() / rows.rows as usize;
         for (row, raw) in (rows.row..).zip(raw.chunks_exact_mut(row_len)) {
-            self.fill(splitmix((rows.tensor as u64) << 32 | u64::from(row)), raw);
+            let seed = splitmix((rows.tensor as u64) << 32 | u64::from(row));
+            if self.scales.is_empty() { self.fill(seed, raw) } else { self.fill_blocks(seed, tensor.dtype, raw) }
         }
         Ok(())
     }
 }
 
-impl Gaussian<'_> {
+impl MadeUp<'_> {
     /// Writes a row: every number that the generator draws gives four weights, the last of a row perhaps fewer.
     fn fill(&self, seed: u64, row: &mut [u8]) {
         let (fours, rest) = row.as_chunks_mut::<8>();
@@ -96,6 +126,18 @@ impl Gaussian<'_> {
         }
         let last = self.draw(state);
         rest.copy_from_slice(&last[..rest.len()]);
+    }
+
+    /// Writes a row of blocks: any bits, small scales.
+    fn fill_blocks(&self, seed: u64, dtype: Dtype, row: &mut [u8]) {
+        let mut state = seed;
+        for eight in row.chunks_mut(8) {
+            eight.copy_from_slice(&splitmix(state).to_le_bytes()[..eight.len()]);
+            state = state.wrapping_add(GOLDEN);
+        }
+        for block in row.chunks_exact_mut(dtype.block_bytes() as usize) {
+            self.scales.iter().for_each(|&at| block[at..at + 2].copy_from_slice(&BLOCK_SCALE));
+        }
     }
 
     fn draw(&self, state: u64) -> [u8; 8] {
@@ -159,7 +201,7 @@ mod tests {
             assert!((value(table[i]) / expected - 1.0).abs() < 5e-3, "{i}: {} {expected}", value(table[i]));
         }
         let outline = Outline::default();
-        let origin = Gaussian { outline: &outline, norms: Vec::new(), values: table };
+        let origin = MadeUp { outline: &outline, norms: Vec::new(), values: table, scales: &[] };
         let mut row = vec![0; 200_002];
         origin.fill(7, &mut row);
         let drawn: Vec<f64> = row.as_chunks().0.iter().map(|b| value(*b)).collect();

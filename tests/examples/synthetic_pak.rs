@@ -1,4 +1,4 @@
-//! Writes an archive with gaussian weights, for measurements of speed: see `--help`.
+//! Writes an archive with made-up weights, for measurements of speed: see `--help`.
 #![allow(missing_docs)]
 
 #[path = "../../packer/src/terminal.rs"]
@@ -10,10 +10,10 @@ use std::time::Instant;
 
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use symbiote_format::{ByteSize, Codec, Design, ModelConfig, RopeLayout, RopeScaling};
+use symbiote_format::{ByteSize, Codec, Design, Dtype, ModelConfig, RopeLayout, RopeScaling};
 use symbiote_packer::{Choice, ConvertOptions, Policy, Target, synthesize};
 
-/// Writes an archive of a Llama of any shape, its weights gaussian bf16 made on the way: there is no source.
+/// Writes an archive of a Llama of any shape, its weights gaussian bf16 or random blocks, made on the way: there is no source.
 ///
 /// The archive has no tokenizer, so that it takes token ids only.
 #[derive(Parser)]
@@ -24,10 +24,13 @@ struct Args {
     shape: ModelConfig,
     /// The archive to write; an existing one is replaced.
     output: PathBuf,
-    /// How the weights are coded.
-    #[arg(long, default_value = "p12", value_parser = codec())]
-    codec: Codec,
-    /// Size near which packs are cut, in bytes of bf16.
+    /// How the weights are stored: BF16, or Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K.
+    #[arg(long, default_value = "BF16", value_parser = dtype)]
+    dtype: Dtype,
+    /// How the weights are coded [default: p12 for BF16, else raw].
+    #[arg(long, value_parser = codec())]
+    codec: Option<Codec>,
+    /// Size near which packs are cut, in bytes as stored.
     #[arg(long, value_name = "SIZE", default_value = "16MiB")]
     pack_size: ByteSize,
     /// Threads, each with memory of about six packs [default: one a core].
@@ -41,21 +44,22 @@ struct Args {
 fn main() -> ExitCode {
     let mut args = Args::parse();
     args.shape.layer_count = args.layers.unwrap_or(args.shape.layer_count);
-    let policy = match Policy::new(Target::Run, Choice::Only(args.codec)) {
+    let codec = args.codec.unwrap_or(if args.dtype == Dtype::Bf16 { Codec::P12 } else { Codec::Raw });
+    let policy = match Policy::new(Target::Run, Choice::Only(codec)) {
         Ok(policy) => policy,
         Err(error) => return fail(&error),
     };
     let options = ConvertOptions { pack_size: args.pack_size.0, policy, threads: args.threads, force: true };
     let terminal = terminal::Terminal::new();
     let start = Instant::now();
-    let done = synthesize(&args.shape, &args.output, &options, &terminal);
+    let done = synthesize(&args.shape, args.dtype, &args.output, &options, &terminal);
     terminal.clear();
     match done {
         Ok(report) => {
             let seconds = start.elapsed().as_secs_f64();
             let (bytes, _) = report.weight_bytes();
             let speed = bytes as f64 / seconds / 1e9;
-            println!("{}: {report}; {seconds:.1} s, {speed:.2} GB/s of bf16", args.output.display());
+            println!("{}: {report}; {seconds:.1} s, {speed:.2} GB/s", args.output.display());
             ExitCode::SUCCESS
         }
         Err(error) => fail(&error),
@@ -65,6 +69,11 @@ fn main() -> ExitCode {
 fn fail(error: &dyn std::error::Error) -> ExitCode {
     eprintln!("synthetic_pak: {error}");
     ExitCode::FAILURE
+}
+
+fn dtype(name: &str) -> Result<Dtype, String> {
+    let found = Dtype::ALL.into_iter().find(|dtype| dtype.name().eq_ignore_ascii_case(name));
+    found.ok_or_else(|| format!("{name}: no such type"))
 }
 
 fn codec() -> impl TypedValueParser<Value = Codec> {

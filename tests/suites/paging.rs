@@ -13,7 +13,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use symbiote_format::{Codec, Design, ModelConfig, RopeLayout, RopeScaling};
+use symbiote_format::{Codec, Design, Dtype, ModelConfig, RopeLayout, RopeScaling};
 use symbiote_packer::{Choice, ConvertOptions, Policy, Target, synthesize};
 use symbiote_tests::program::{RUN, refused};
 
@@ -68,7 +68,7 @@ fn synthetic(pak: &Path, hidden: u32, layers: u32, pack_size: u64) {
     };
     let policy = Policy::new(Target::Run, Choice::Only(Codec::P12)).unwrap();
     let options = ConvertOptions { pack_size, policy, threads: None, force: true };
-    synthesize(&config, pak, &options, &()).unwrap();
+    synthesize(&config, Dtype::Bf16, pak, &options, &()).unwrap();
 }
 
 /// The MiB of device memory, or of RAM, that a refusal asks for.

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use symbiote_format::{Codec, Design, ModelConfig, RopeLayout, RopeScaling};
+use symbiote_format::{Codec, Design, Dtype, ModelConfig, RopeLayout, RopeScaling};
 use symbiote_packer::{ArchiveReport, Choice, ConvertOptions, Policy, Target, synthesize, verify};
 use symbiote_runtime::engine::{OpenOptions, SymbioteEngine};
+use symbiote_tests::{oracle, relative_error};
 
 /// Columns that are no multiple of what the generator draws at once, and parts that end inside tensors.
 fn tiny(tied_embeddings: bool) -> ModelConfig {
@@ -31,7 +32,7 @@ fn tiny(tied_embeddings: bool) -> ModelConfig {
 fn write(config: &ModelConfig, path: &Path, codec: Codec, pack_size: u64, threads: usize) -> ArchiveReport {
     let policy = Policy::new(Target::Run, Choice::Only(codec)).unwrap();
     let options = ConvertOptions { pack_size, policy, threads: Some(threads), force: false };
-    synthesize(config, path, &options, &()).unwrap()
+    synthesize(config, Dtype::Bf16, path, &options, &()).unwrap()
 }
 
 #[test]
@@ -59,6 +60,28 @@ fn synthetic_archives_are_intact_repeatable_and_run() {
             })
             .unwrap();
         assert_eq!(rows, 4);
+    }
+}
+
+/// One token by the kernels for that, and several: on a GPU these are not the same.
+#[test]
+fn models_of_random_blocks_equal_the_oracle() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = Policy::new(Target::Run, Choice::Only(Codec::Raw)).unwrap();
+    let options = ConvertOptions { pack_size: 256 << 10, policy, threads: None, force: false };
+    let config = ModelConfig { hidden_size: 256, ffn_size: 512, head_count: 8, kv_head_count: 2, ..tiny(false) };
+    let tokens = [1, 999, 500, 3];
+    for dtype in [Dtype::Q4_0, Dtype::Q8_0, Dtype::Q4K, Dtype::Q5K, Dtype::Q6K] {
+        let pak = folder.path().join(format!("{dtype}.pak"));
+        synthesize(&config, dtype, &pak, &options, &()).unwrap();
+        let mut engine = SymbioteEngine::open(&pak, &OpenOptions::default()).unwrap();
+        let expected = oracle::forward(engine.pak().archive(), &tokens);
+        let together = relative_error(&engine.forward(&tokens).unwrap(), &expected[3]);
+        engine.truncate(0);
+        let single = tokens.map(|token| engine.forward(&[token]).unwrap());
+        let single = relative_error(&single[3], &expected[3]);
+        println!("{dtype}: {together:.1e} together, {single:.1e} one by one");
+        assert!(together < 1e-4 && single < 1e-4, "{dtype}: {together} {single}");
     }
 }
 

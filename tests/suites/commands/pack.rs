@@ -71,10 +71,11 @@ fn with_extension(folder: &Path, extension: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// The fixtures that are Hugging Face folders.
+/// The fixtures that are Hugging Face folders of whole models, with a tokenizer. The packer's own tests have the others.
 fn folders() -> Vec<PathBuf> {
     let paths = std::fs::read_dir(fixtures::path("")).unwrap().map(|entry| entry.unwrap().path());
-    let mut folders: Vec<_> = paths.filter(|p| p.join("config.json").is_file()).collect();
+    let mut folders: Vec<_> =
+        paths.filter(|p| p.join("tokenizer.json").is_file() && p.join("config.json").is_file()).collect();
     folders.sort();
     folders
 }

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use super::open;
 
-const KERNEL: &str = "swiglu.comp";
-const RESULT: &str = "gate / (1.0 + exp(-gate)) * up";
+const KERNEL: &str = "activate.comp";
+const RESULT: &str = "activation(a.x.at[at] + bias_at(a.packs, a.gate_bias, i)) * up";
 
 /// The kernels' sources in a folder of their own.
 fn sources() -> TempDir {
@@ -50,23 +50,23 @@ fn a_change_is_taken_over_and_a_mistake_is_not() {
     assert_eq!(original, built_in, "the same sources");
     assert_eq!(engine.reload_shaders().swapped, [""; 0], "nothing has changed");
 
-    edit(folder.path(), "2.0 * gate / (1.0 + exp(-gate)) * up");
-    assert_eq!(engine.reload_shaders().swapped, ["swiglu"]);
+    edit(folder.path(), "2.0 * activation(a.x.at[at]) * up");
+    assert_eq!(engine.reload_shaders().swapped, ["activate"]);
     let changed = logits(&mut engine);
     assert_ne!(changed, original);
 
-    edit(folder.path(), "gate / (1.0 + exp(-gate)) * no_such_name");
+    edit(folder.path(), "activation(a.x.at[at]) * no_such_name");
     let report = engine.reload_shaders();
     assert_eq!(report.swapped, [""; 0]);
     let [(name, message)] = report.failed.as_slice() else { panic!("{report:?}") };
-    assert_eq!(name, "swiglu");
+    assert_eq!(name, "activate");
     assert!(message.contains(KERNEL) && message.contains("no_such_name"), "{message}");
     assert!(message.contains(&format!(":{}:", line_of_result())), "{message}");
     assert_eq!(logits(&mut engine), changed, "the last that compiled stays");
     assert_eq!(engine.reload_shaders().failed, [], "a mistake is told once");
 
     edit(folder.path(), RESULT);
-    assert_eq!(engine.reload_shaders().swapped, ["swiglu"]);
+    assert_eq!(engine.reload_shaders().swapped, ["activate"]);
     assert_eq!(logits(&mut engine), original);
 }
 
@@ -92,7 +92,7 @@ fn the_program_uses_the_folder_and_tells_of_mistakes() {
     edit(folder.path(), "gate *");
     let (text, said) = ask(Some(folder.path()));
     assert_eq!(text, built_in);
-    assert!(said.contains("kernel `swiglu` does not compile, so the one built in is used"), "{said}");
+    assert!(said.contains("kernel `activate` does not compile, so the one built in is used"), "{said}");
     assert!(said.contains(KERNEL) && said.contains(&format!(":{}:", line_of_result())), "{said}");
     assert!(!said.contains('\u{1b}'), "no colours in a pipe: {said:?}");
 }

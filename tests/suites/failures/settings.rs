@@ -17,7 +17,7 @@ fn wrong_usage_is_one_line_and_code_2() {
         (RUN, &["tiny.pak", "--ctx", "99999999999"], &["--ctx"]),
         (RUN, &["tiny.pak", "--vram", "lots"], &["--vram", "is not a size", "such as 16MiB"]),
         (RUN, &["tiny.pak", "--vram", "1QB"], &["\"QB\" is not a unit of size"]),
-        (RUN, &["tiny.pak", "--kv-type", "q8"], &["--kv-type", "f16, f32"]),
+        (RUN, &["tiny.pak", "--kv-type", "q4"], &["--kv-type", "q8, f16, f32"]),
         (RUN, &["tiny.pak", "-p", "hi", "--n-probs", "3"], &["--json"]),
         (RUN, &["tiny.pak", "-p", "hi", "--context-shift"], &["--context-shift is not supported", "--ctx"]),
         (RUN, &["tiny.pak", "-p", "hi", "--stop", ""], &["--stop", "it is empty"]),
