@@ -124,7 +124,7 @@ fn inspect_shows_people_and_programs_the_same() {
     model(&bench);
     bench.done(&["convert", "m.gguf"]);
     let text = bench.done(&["inspect", "m.pak"]);
-    for word in ["llama", "3 layers", "attention-heads", "Q6_K", "m.gguf", "gguf-bpe (smollm)", "stops at 2, 7"] {
+    for word in ["llama", "3 layers", "attention-heads", "Q4_K", "m.gguf", "gguf-bpe (smollm)", "stops at 2, 7"] {
         assert!(text.contains(word), "{word} in {text}");
     }
     let json: serde_json::Value = serde_json::from_str(&bench.done(&["inspect", "m.pak", "--json"])).unwrap();

@@ -10,8 +10,13 @@ use symbiote_format::Dtype;
 
 #[test]
 fn a_gguf_of_every_type_comes_back_bit_for_bit() {
+    // a model has fewer matrices than there are types
+    Dtype::ALL.chunks(13).for_each(comes_back);
+}
+
+fn comes_back(dtypes: &[Dtype]) {
     let bench = Bench::new();
-    let model = gguf::llama();
+    let model = gguf::llama_of(dtypes);
     bench.write("m.gguf", model.build());
     // packs far below a tensor's size, so that tensors are cut
     bench.done(&["convert", "m.gguf", "--pack-size", "20KiB"]);
@@ -36,8 +41,8 @@ fn a_gguf_of_every_type_comes_back_bit_for_bit() {
             assert_eq!(ty, "U8");
         }
     }
-    let types: std::collections::HashSet<_> = model.tensors.iter().map(|t| t.ty).collect();
-    assert_eq!(types.len(), Dtype::ALL.len(), "the model has every type");
+    let stored = |dtype: &Dtype| model.tensors.iter().any(|t| t.ty == u32::from(dtype.code()));
+    assert!(dtypes.iter().all(stored), "the model has every type");
 }
 
 #[test]

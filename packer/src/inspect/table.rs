@@ -98,8 +98,8 @@ fn roles(out: &mut String, archive: &Archive) -> std::fmt::Result {
     let packs = &archive.index().packs;
     writeln!(
         out,
-        "  {:<18}{:>6}{:>12}{:>12}{:>12}  {:<18}codecs",
-        "role", "packs", "source", "coded", "largest", "types"
+        "  {:<18}{:>6}{:>12}{:>12}{:>12}  {:<14}types",
+        "role", "packs", "source", "coded", "largest", "codecs"
     )?;
     for role in PackRole::ALL {
         let of_role: Vec<_> = packs.iter().filter(|p| p.role == role.code()).collect();
@@ -127,7 +127,7 @@ fn role_line(out: &mut String, archive: &Archive, name: &str, packs: &[&Archived
     let join = |set: BTreeSet<&str>| set.into_iter().collect::<Vec<_>>().join(" ");
     let largest = ByteSize(packs.iter().map(|p| p.len.to_native()).max().unwrap_or(0));
     let (count, source, coded) = (packs.len(), ByteSize(source), ByteSize(coded));
-    writeln!(out, "  {name:<18}{count:>6}{source:>12}{coded:>12}{largest:>12}  {:<18}{}", join(dtypes), join(codecs))
+    writeln!(out, "  {name:<18}{count:>6}{source:>12}{coded:>12}{largest:>12}  {:<14}{}", join(codecs), join(dtypes))
 }
 
 /// A text of the archive, on one line of a sensible length.
