@@ -179,13 +179,7 @@ impl Model<'_> {
 
     fn feed_forward(&self, x: &[f64], layer: u32) -> Vec<f64> {
         let d = &self.config.design;
-        let act = |x: f64| match d.activation {
-            Activation::Silu => x / (1.0 + (-x).exp()),
-            Activation::GeluTanh => {
-                x * 0.5 * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
-            }
-            Activation::GeluErf => unimplemented!("no architecture here has it"),
-        };
+        let act = |x: f64| activation(d.activation, x);
         if let Some(both) = self.get(Kind::FfnGateUp, layer) {
             let both = both.times(x);
             let (gate, up) = both.split_at(both.len() / 2);
@@ -208,6 +202,34 @@ impl Model<'_> {
         scale(&mut added, self.config.design.residual_scale);
         add(x, &added);
     }
+}
+
+/// An activation of the feed-forward network.
+pub fn activation(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::Silu => x / (1.0 + (-x).exp()),
+        // 1 + tanh(u) = 2 / (1 + e^-2u), which does not cancel
+        Activation::GeluTanh => x / (1.0 + (-gelu_exponent(x)).exp()),
+        Activation::GeluErf => 0.5 * x * (1.0 + erf(x / 2f64.sqrt())),
+    }
+}
+
+/// u of GELU by tanh, x / (1 + e^-u).
+pub fn gelu_exponent(x: f64) -> f64 {
+    (8.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))
+}
+
+/// By its series, which converges everywhere, or its limit.
+fn erf(x: f64) -> f64 {
+    if x.abs() > 5.0 {
+        return x.signum();
+    }
+    let (mut term, mut sum) = (x, x);
+    for n in 1..200 {
+        term *= -x * x / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    sum * 2.0 / std::f64::consts::PI.sqrt()
 }
 
 /// x / sqrt(mean(x^2) + eps) * (w + offset).

@@ -226,7 +226,7 @@ impl Pass<'_> {
         s: &mut Stages<'_>,
         vectors: [Option<Vector>; N],
     ) -> Result<[VectorArgs; N], EngineError> {
-        let packs = packs_of(vectors.into_iter().flatten().collect());
+        let packs = packs_of(vectors.into_iter().flatten());
         if !packs.is_empty() {
             s.need(&packs)?;
         }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use symbiote_format::{Activation, Dtype, ModelConfig, Norm, RopeLayout};
+use symbiote_format::{Activation, ArchivedIndex, Dtype, ModelConfig, Norm, RopeLayout};
 
 use super::weights::Form;
 use super::{EngineError, KvType, half_denormals, matrix_layout};
@@ -66,11 +66,19 @@ pub struct Probed {
 }
 
 impl Probed {
-    /// Asks.
-    pub fn new(gpu: &Gpu, cache: &ShaderCache) -> Result<Self, EngineError> {
-        let (matrices, denormals) = (matrix_layout::as_expected(gpu, cache)?, half_denormals::are_kept(gpu, cache)?);
-        Ok(Self { matrices, denormals })
+    /// Asks, about denormals only where the model has quants that would need them.
+    pub fn new(gpu: &Gpu, cache: &ShaderCache, index: &ArchivedIndex) -> Result<Self, EngineError> {
+        let quants = index.tensors.iter().any(|t| Dtype::from_code(t.dtype.to_native()).is_some_and(has_quant_kernel));
+        Ok(Self {
+            matrices: matrix_layout::as_expected(gpu, cache)?,
+            denormals: quants && half_denormals::are_kept(gpu, cache)?,
+        })
     }
+}
+
+/// `matmul_quant.comp` exists for `dtype`.
+fn has_quant_kernel(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::Q4_0 | Dtype::Q8_0 | Dtype::Q4K | Dtype::Q5K | Dtype::Q6K)
 }
 
 /// The kernels of one model on one device.
@@ -129,7 +137,7 @@ impl Kernels {
 
     /// Products of one token over `dtype` have a kernel of their own.
     fn of_quants(&self, dtype: Dtype) -> bool {
-        self.quants && matches!(dtype, Dtype::Q4_0 | Dtype::Q8_0 | Dtype::Q4K | Dtype::Q5K | Dtype::Q6K)
+        self.quants && has_quant_kernel(dtype)
     }
 
     /// Invocations a workgroup of what goes element by element.

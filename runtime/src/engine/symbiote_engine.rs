@@ -421,7 +421,7 @@ impl Prepared {
         let archived = pak.archive().index().tokenizer.as_ref();
         let tokenizer = archived.map(|t| Tokenizer::from_archive(t, config.vocab_size)).transpose()?.map(Arc::new);
         let cache = ShaderCache::new(&gpu, BuiltIn, options.shader_dir.clone())?;
-        let probed = Probed::new(&gpu, &cache)?;
+        let probed = Probed::new(&gpu, &cache, pak.archive().index())?;
         let kernels = Kernels::new(cache, gpu.info(), probed);
         let mut weights = Weights::new(pak.archive(), &|form, rows| kernels.tile_rows(form, rows))?;
         let main = Rope::new(&config, context, &weights.rope_factors);

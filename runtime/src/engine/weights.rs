@@ -254,7 +254,7 @@ impl Weights {
 
     /// The packs that the head reads, likewise.
     pub fn head_packs(&self) -> Vec<usize> {
-        packs_of(self.output_norm.vectors().collect()).into_iter().chain(self.head.packs.iter().copied()).collect()
+        packs_of(self.output_norm.vectors()).into_iter().chain(self.head.packs.iter().copied()).collect()
     }
 
     /// What every pack of the archive is needed for. Packs that nothing reads have no length.
@@ -285,8 +285,8 @@ impl Weights {
 }
 
 /// The packs of `vectors`, each once, in order.
-pub fn packs_of(vectors: Vec<Vector>) -> Vec<usize> {
-    let mut packs: Vec<usize> = vectors.iter().map(|v| v.pack as usize).collect();
+pub fn packs_of(vectors: impl IntoIterator<Item = Vector>) -> Vec<usize> {
+    let mut packs: Vec<usize> = vectors.into_iter().map(|v| v.pack as usize).collect();
     packs.sort_unstable();
     packs.dedup();
     packs

@@ -1,8 +1,10 @@
 //! The elementwise kernels: activations, sums with a bias, capped logits.
 
+use symbiote_format::Activation::{self, GeluErf, GeluTanh, Silu};
 use symbiote_shaders::{ActivateArgs, AddArgs, CapArgs, VectorArgs};
 use symbiote_tests::blocks::Random;
 use symbiote_tests::kernel_rig::KernelRig;
+use symbiote_tests::oracle::{self, gelu_exponent};
 
 use super::expected::{Expected, Worst};
 
@@ -11,68 +13,33 @@ const LOCALS: [u32; 2] = [64, 128];
 /// Gates where exp is 0, infinite, or nearly so.
 const GATES: [f32; 12] = [0.0, -0.0, 20.0, -20.0, 80.0, -80.0, 88.5, -88.5, 104.0, -104.0, 1e4, -1e4];
 
-/// The activations, as the kernel numbers them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Activation {
-    Silu,
-    GeluTanh,
-    GeluErf,
-}
-use Activation::{GeluErf, GeluTanh, Silu};
+/// Those with a gate and those without, with the kernel's numbers for them.
+const ACTIVATIONS: [(Activation, u32, bool); 5] =
+    [(Silu, 0, true), (GeluTanh, 1, true), (GeluErf, 2, true), (Silu, 0, false), (GeluTanh, 1, false)];
 
-impl Activation {
-    fn of(self, x: f64) -> f64 {
-        match self {
-            Silu => x / (1.0 + (-x).exp()),
-            GeluTanh => x / (1.0 + (-self.exponent(x)).exp()),
-            GeluErf => 0.5 * x * (1.0 + erf(x / 2f64.sqrt())),
-        }
-    }
-
-    /// u of x / (1 + e^-u).
-    fn exponent(self, x: f64) -> f64 {
-        match self {
-            Silu => x,
-            _ => (8.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3)),
-        }
-    }
-
-    /// What its result may be off by. Vulkan lets exp(x) be off by 3 + 2 |x| units in the last place and a quotient by 2.5. Where
-    /// exp(-u) nears the greatest f32, results are below 1e-36 of x and may be 0.
-    fn bound(self, x: f64, y: f64) -> f64 {
-        if self == GeluErf {
-            return x.abs() * 4e-7;
-        }
-        let u = self.exponent(x);
-        // the error of exp matters as much as exp weighs in 1 + exp, and u is rounded too
-        let weight = 1.0 / (1.0 + u.exp());
-        let units = 4.0 + weight * (3.0 + 4.0 * u.abs());
-        y.abs() * units * f64::from(f32::EPSILON) + x.abs().max(1.0) * 1e-36
-    }
-}
-
-/// By its series, which converges everywhere, or its limit.
-fn erf(x: f64) -> f64 {
-    if x.abs() > 5.0 {
-        return x.signum();
-    }
-    let (mut term, mut sum) = (x, x);
-    for n in 1..200 {
-        term *= -x * x / f64::from(n);
-        sum += term / f64::from(2 * n + 1);
-    }
-    sum * 2.0 / std::f64::consts::PI.sqrt()
+/// What an activation may be off by. Vulkan lets exp(x) be off by 3 + 2 |x| units in the last place and a quotient by 2.5. Where
+/// exp(-u) nears the greatest f32, results are below 1e-36 of x and may be 0.
+fn bound(activation: Activation, x: f64, y: f64) -> f64 {
+    let u = match activation {
+        Silu => x,
+        GeluTanh => gelu_exponent(x),
+        GeluErf => return x.abs() * 4e-7,
+    };
+    // the error of exp matters as much as exp weighs in 1 + exp, and u is rounded too
+    let weight = 1.0 / (1.0 + u.exp());
+    let units = 4.0 + weight * (3.0 + 4.0 * u.abs());
+    y.abs() * units * f64::from(f32::EPSILON) + x.abs().max(1.0) * 1e-36
 }
 
 #[test]
 fn every_activation_width_and_magnitude() {
     let rig = KernelRig::open();
-    for (activation, gated) in [(Silu, true), (GeluTanh, true), (GeluErf, true), (Silu, false), (GeluTanh, false)] {
+    for (activation, code, gated) in ACTIVATIONS {
         let mut worst = Worst::new(format!("{activation:?}, gated: {gated}"));
         for width in WIDTHS {
             for magnitude in [1.0, 30.0, 1e4] {
                 for biases in [false, true] {
-                    check(&rig, (activation, gated, biases), width, magnitude, &mut worst);
+                    check(&rig, (activation, code), (gated, biases), width, magnitude, &mut worst);
                 }
             }
         }
@@ -83,7 +50,8 @@ fn every_activation_width_and_magnitude() {
 
 fn check(
     rig: &KernelRig,
-    (activation, gated, biases): (Activation, bool, bool),
+    (activation, code): (Activation, u32),
+    (gated, biases): (bool, bool),
     width: usize,
     magnitude: f32,
     worst: &mut Worst,
@@ -106,17 +74,20 @@ fn check(
         for i in 0..width {
             // sums with a bias are rounded as the kernel rounds them
             let up = f64::from(x[(parts - 1) * width + i] + bias[width + i]);
-            let (y, bound) = match gated {
+            let (y, allowed) = match gated {
                 true => {
                     let gate = f64::from(x[i] + bias[i]);
-                    let y = activation.of(gate);
-                    (y * up, (activation.bound(gate, y) + y.abs() * f64::from(f32::EPSILON)) * up.abs())
+                    let y = oracle::activation(activation, gate);
+                    (y * up, (bound(activation, gate, y) + y.abs() * f64::from(f32::EPSILON)) * up.abs())
                 }
-                false => (activation.of(up), activation.bound(up, activation.of(up))),
+                false => {
+                    let y = oracle::activation(activation, up);
+                    (y, bound(activation, up, y))
+                }
             };
             // what is too large for f32 is not compared
             if y.abs() < 1e38 {
-                expected.set(t * y_stride + i, y, bound);
+                expected.set(t * y_stride + i, y, allowed);
             }
         }
     }
@@ -134,7 +105,7 @@ fn check(
             y_stride: y_stride as u32,
             pad: 0,
         };
-        let kernel = rig.kernel("activate", &[local, activation as u32, gated.into()], None);
+        let kernel = rig.kernel("activate", &[local, code, gated.into()], None);
         rig.run(&kernel, &args, [(width as u32).div_ceil(local), tokens as u32, 1]);
         let case = format!("width {width} times {magnitude} local {local}, biases: {biases}");
         worst.check(&case, &rig.elements(&y), &expected);
