@@ -3,6 +3,7 @@
 //! What a tensor alone can say is not said here: biases, norms of queries and keys, norms after attention and after the
 //! feed-forward network, learned positions, fused projections are there where their tensors are.
 
+use crate::experts::Experts;
 use crate::limits;
 use crate::params::{ParamError, Reader, Writer, range};
 
@@ -35,6 +36,8 @@ pub struct Design {
     pub turns: Vec<Turn>,
     /// Base of the frequencies of [`Turn::Local`], which have no scaling.
     pub local_rope_base: Option<f32>,
+    /// The experts of layers that have a router.
+    pub experts: Option<Experts>,
 }
 
 /// Normalisation.
@@ -55,6 +58,8 @@ pub enum Activation {
     GeluTanh,
     /// GELU by erf.
     GeluErf,
+    /// With both halves clamped first: `gate sigmoid(1.702 gate) (up + 1)`, gate at most 7, up from -7 to 7 (gpt-oss). Gated only.
+    ClampedSwiglu,
 }
 
 /// How the heads of a layer are turned.
@@ -84,6 +89,7 @@ impl Default for Design {
             windows: Vec::new(),
             turns: Vec::new(),
             local_rope_base: None,
+            experts: None,
         }
     }
 }
@@ -91,8 +97,12 @@ impl Default for Design {
 const TINY: f32 = f32::MIN_POSITIVE;
 const ANY: f32 = f32::MAX;
 const NORMS: [(Norm, &str); 2] = [(Norm::Rms, "rms"), (Norm::Layer, "layer")];
-const ACTIVATIONS: [(Activation, &str); 3] =
-    [(Activation::Silu, "silu"), (Activation::GeluTanh, "gelu_tanh"), (Activation::GeluErf, "gelu_erf")];
+const ACTIVATIONS: [(Activation, &str); 4] = [
+    (Activation::Silu, "silu"),
+    (Activation::GeluTanh, "gelu_tanh"),
+    (Activation::GeluErf, "gelu_erf"),
+    (Activation::ClampedSwiglu, "clamped_swiglu"),
+];
 const TURNS: [(Turn, u32); 3] = [(Turn::Not, 0), (Turn::Main, 1), (Turn::Local, 2)];
 
 impl Design {
@@ -139,6 +149,7 @@ impl Design {
             let code = |turn: &Turn| TURNS.iter().find(|(t, _)| t == turn).map_or(0, |(_, code)| *code);
             w.numbers("rope.turns", self.turns.iter().map(|turn| f64::from(code(turn))).collect());
         }
+        self.experts.iter().for_each(|experts| experts.write(w));
     }
 
     /// What is in the index, and Llama's value for the rest.
@@ -159,6 +170,7 @@ impl Design {
             windows: r.optional_u32s("attention.windows", limits::CONTEXT)?,
             turns: turns(r.optional_u32s("rope.turns", 2)?),
             local_rope_base: r.optional_f32("rope.local_base", TINY, ANY)?,
+            experts: Experts::read(r)?,
         })
     }
 
@@ -183,11 +195,11 @@ fn turns(codes: Vec<u32>) -> Vec<Turn> {
     codes.into_iter().map(|code| TURNS.iter().find(|(_, c)| *c == code).map_or(Turn::Main, |(turn, _)| *turn)).collect()
 }
 
-fn name<T: PartialEq>(table: &[(T, &'static str)], value: T) -> &'static str {
+pub(crate) fn name<T: PartialEq>(table: &[(T, &'static str)], value: T) -> &'static str {
     table.iter().find(|(entry, _)| *entry == value).map_or("", |(_, name)| name)
 }
 
-fn choice<T: Copy>(r: &mut Reader, key: &'static str, table: &[(T, &str)]) -> Result<Option<T>, ParamError> {
+pub(crate) fn choice<T: Copy>(r: &mut Reader, key: &'static str, table: &[(T, &str)]) -> Result<Option<T>, ParamError> {
     if !r.has(key) {
         return Ok(None);
     }

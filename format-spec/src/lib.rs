@@ -12,6 +12,7 @@ pub mod dequant;
 mod design;
 mod dtype;
 mod error;
+mod experts;
 mod hash;
 mod header;
 mod index;
@@ -29,6 +30,7 @@ pub use byte_size::{ByteSize, ByteSizeError};
 pub use design::{Activation, Design, Norm, Turn};
 pub use dtype::Dtype;
 pub use error::FormatError;
+pub use experts::{Experts, GroupScore, Scoring};
 pub use hash::{Sha256, hex};
 pub use header::{Header, MAGIC, VERSION};
 pub use index::{

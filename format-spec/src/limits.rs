@@ -28,5 +28,9 @@ pub const VOCABULARY: u32 = 1 << 22;
 pub const CONTEXT: u32 = 1 << 27;
 /// Largest width of any activation (hidden, feed-forward, heads x head size).
 pub const WIDTH: u32 = 1 << 22;
+/// Experts of a layer.
+pub const EXPERTS: u32 = 4096;
+/// Experts that a token goes through.
+pub const EXPERTS_USED: u32 = 64;
 /// Largest head size that the attention kernels take.
 pub const HEAD_DIM: u32 = 256;

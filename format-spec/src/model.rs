@@ -126,6 +126,7 @@ impl ModelConfig {
 mod tests {
     use super::*;
     use crate::design::{Activation, Norm, Turn};
+    use crate::{Experts, GroupScore, Scoring};
 
     pub(crate) fn config() -> ModelConfig {
         ModelConfig {
@@ -192,6 +193,7 @@ mod tests {
             windows: vec![0, 512, 512],
             turns: vec![Turn::Not, Turn::Main, Turn::Local],
             local_rope_base: Some(1e4),
+            experts: None,
         };
         let c = ModelConfig { design: every, ..llama };
         let params = c.to_params();
@@ -207,6 +209,33 @@ mod tests {
         let mut params = config().to_params();
         params.push(Param { key: "activation".into(), text: "relu".into(), ..Param::default() });
         assert!(matches!(ModelConfig::from_params(params), Err(ParamError::Range { key: "activation", .. })));
+    }
+
+    #[test]
+    fn experts_survive_the_round_trip_and_fit_their_groups() {
+        let of = |experts: Experts| {
+            let design = Design { experts: Some(experts), ..Design::default() };
+            ModelConfig { design, ..config() }
+        };
+        let deep = Experts {
+            shared_ffn_size: 64,
+            scoring: Scoring::Sigmoid,
+            normalized: false,
+            scale: 2.5,
+            groups: 4,
+            groups_used: 2,
+            group_score: GroupScore::BestTwo,
+            ..Experts::of(16, 6, 32)
+        };
+        for experts in [Experts::of(8, 2, 96), deep.clone()] {
+            let c = of(experts);
+            assert_eq!(ModelConfig::from_params(c.to_params()), Ok(c));
+        }
+        let refuse = |experts: Experts| ModelConfig::from_params(of(experts).to_params()).unwrap_err();
+        let key = |error| if let ParamError::Range { key, .. } = error { key } else { "" };
+        assert_eq!(key(refuse(Experts::of(8, 9, 96))), "experts.used");
+        assert_eq!(key(refuse(Experts { groups: 3, ..deep.clone() })), "experts.groups");
+        assert_eq!(key(refuse(Experts { used: 9, ..deep })), "experts.used");
     }
 
     #[test]

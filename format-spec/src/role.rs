@@ -117,6 +117,37 @@ code_table! {
         FfnDownBias = 40 "ffn_down.bias",
         /// Norm of what the feed-forward network adds to the residual stream `[hidden]`.
         PostFfnNorm = 41 "post_ffw_norm",
+        /// Router `[experts, hidden]`.
+        Router = 48 "ffn_gate_inp",
+        /// Router bias, added to its logits `[experts]`.
+        RouterBias = 49 "ffn_gate_inp.bias",
+        /// Added to the scores by which experts are chosen, and to no weight `[experts]`.
+        ExpertScoreBias = 50 "exp_probs_b",
+        /// Gate projections of experts: of all of a layer `[experts, ffn, hidden]`, or of one `[ffn, hidden]`; then a layer has as
+        /// many, in the index in the order of the experts.
+        ExpertGate = 51 "ffn_gate_exps",
+        /// Up projections, likewise.
+        ExpertUp = 52 "ffn_up_exps",
+        /// Down projections, likewise: `[experts, hidden, ffn]`, or `[hidden, ffn]`.
+        ExpertDown = 53 "ffn_down_exps",
+        /// Gate and up projections in one, each expert's gate rows first: `[experts, 2 * ffn, hidden]`, or `[2 * ffn, hidden]`.
+        ExpertGateUp = 54 "ffn_gate_up_exps",
+        /// Gate biases `[experts, ffn]`.
+        ExpertGateBias = 55 "ffn_gate_exps.bias",
+        /// Up biases `[experts, ffn]`.
+        ExpertUpBias = 56 "ffn_up_exps.bias",
+        /// Down biases `[experts, hidden]`.
+        ExpertDownBias = 57 "ffn_down_exps.bias",
+        /// Gate projection of what every token goes through beside its experts `[shared ffn, hidden]`.
+        SharedGate = 58 "ffn_gate_shexp",
+        /// Its up projection `[shared ffn, hidden]`.
+        SharedUp = 59 "ffn_up_shexp",
+        /// Its down projection `[hidden, shared ffn]`.
+        SharedDown = 60 "ffn_down_shexp",
+        /// Its result is multiplied by the sigmoid of this vector's product with the input `[hidden]`.
+        SharedRouter = 61 "ffn_gate_inp_shexp",
+        /// Its gate and up projections in one, the gate's rows first `[2 * shared ffn, hidden]`.
+        SharedGateUp = 62 "ffn_gate_up_shexp",
         /// Kept so that `extract` returns it; no computation reads it.
         Unused = 255 "unused",
     }

@@ -69,6 +69,102 @@ pub struct MatmulArgs {
     /// `matmul_matrix.comp`: what `split.comp` has made of x; `matmul.comp`: the grid that the stored type refers to, two bytes a
     /// point.
     pub halves: u64,
+    /// With [`EXPERTS`](Self::EXPERTS): the expert of each [`group_rows`](Self::group_rows) rows of x and y, a u32, or `u32::MAX` for
+    /// rows that are not computed.
+    pub experts: u64,
+    /// Rows of x and y that belong to one expert: a multiple of TOKENS.
+    pub group_rows: u32,
+    /// Unused.
+    pub pad: u32,
+}
+
+impl MatmulArgs {
+    /// Number of the specialisation constant, true where the parts are `[experts][part_count]`: those of an expert cover tiles
+    /// from 0 on, as those of a plain product do, and a part of no rows is nowhere. An x_stride of 0 gives all rows the same x.
+    pub const EXPERTS: u32 = 20;
+}
+
+/// `route.comp`: groups (tokens, 1, 1). Chooses experts by the router's logits: see `symbiote_format::Experts`.
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct RouteArgs {
+    /// Pack table.
+    pub packs: u64,
+    /// `[tokens][logits_stride]` f32, the first `experts` of a row.
+    pub logits: u64,
+    /// `[tokens][used]` u32, written: by weight, the largest first; of equals the smaller number first.
+    pub chosen: u64,
+    /// `[tokens][used]` f32, written.
+    pub weights: u64,
+    /// `[experts]`, added to the logits.
+    pub bias: VectorArgs,
+    /// `[experts]`, added to the scores that experts are chosen by.
+    pub score_bias: VectorArgs,
+    /// Experts.
+    pub experts: u32,
+    /// Experts that a token goes through.
+    pub used: u32,
+    /// f32 a row of logits.
+    pub logits_stride: u32,
+    /// Groups of experts.
+    pub groups: u32,
+    /// Groups that are chosen from.
+    pub groups_used: u32,
+    /// Factor on the weights.
+    pub scale: f32,
+}
+
+/// `gather.comp`: groups (width / local size, rows, 1). y[i] = x[source[i]]; a source of `u32::MAX` is left out.
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct GatherArgs {
+    /// `[][stride]` f32.
+    pub x: u64,
+    /// `[rows][stride]` f32, written.
+    pub y: u64,
+    /// `[rows]` u32.
+    pub source: u64,
+    /// Width.
+    pub width: u32,
+    /// f32 a row of x and y.
+    pub stride: u32,
+}
+
+/// `combine.comp`: groups (width / local size, tokens, 1). x[t] += scale * (sum over a token's experts of
+/// weight * (y[row] + bias of the expert) + gate * shared[t]), gate being sigmoid(shared_logits[t]), or 1 without these.
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct CombineArgs {
+    /// Pack table.
+    pub packs: u64,
+    /// `[tokens][stride]` f32, added to.
+    pub x: u64,
+    /// `[rows][stride]` f32: what experts made.
+    pub y: u64,
+    /// `[tokens][used]` u32: rows of y; 0: row t * used + i.
+    pub rows: u64,
+    /// `[tokens][used]` f32.
+    pub weights: u64,
+    /// `[tokens][used]` u32: the experts, for their biases.
+    pub chosen: u64,
+    /// `[tokens][stride]` f32; 0: none.
+    pub shared: u64,
+    /// f32, `shared_stride` apart; 0: none.
+    pub shared_logits: u64,
+    /// `[experts * width]`, or absent.
+    pub bias: VectorArgs,
+    /// Width.
+    pub width: u32,
+    /// f32 a row of x, y and shared.
+    pub stride: u32,
+    /// Experts that a token goes through.
+    pub used: u32,
+    /// f32 from one token's shared logit to the next.
+    pub shared_stride: u32,
+    /// Factor.
+    pub scale: f32,
+    /// Unused.
+    pub pad: u32,
 }
 
 /// `split.comp`: groups (8, tokens / 8, 1).
@@ -282,8 +378,10 @@ pub struct ActivateArgs {
     pub x_stride: u32,
     /// f32 a row of y.
     pub y_stride: u32,
-    /// Unused.
-    pub pad: u32,
+    /// Rows that belong to one expert, where biases are those of experts.
+    pub group_rows: u32,
+    /// The expert of each `group_rows` rows: a bias is then `[experts * width]`; 0 where it is everyone's.
+    pub experts: u64,
 }
 
 /// `add.comp`: groups (width / local size, tokens, 1).

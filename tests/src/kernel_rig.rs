@@ -235,6 +235,9 @@ impl DeviceMatrix {
             y_stride: self.rows.next_multiple_of(4) as u32,
             add: 0,
             halves: self.grid(),
+            experts: 0,
+            group_rows: 0,
+            pad: 0,
         }
     }
 

@@ -211,6 +211,7 @@ pub fn activation(activation: Activation, x: f64) -> f64 {
         // 1 + tanh(u) = 2 / (1 + e^-2u), which does not cancel
         Activation::GeluTanh => x / (1.0 + (-gelu_exponent(x)).exp()),
         Activation::GeluErf => 0.5 * x * (1.0 + erf(x / 2f64.sqrt())),
+        Activation::ClampedSwiglu => unreachable!("it is not of one number"),
     }
 }
 

@@ -258,6 +258,9 @@ impl Pass<'_> {
                     y_stride: stride(operation.rows),
                     add: u32::from(into == Into::Add),
                     halves: if product.grid == 0 { self.act.halves.address() } else { product.grid },
+                    experts: 0,
+                    group_rows: 0,
+                    pad: 0,
                 };
                 let multiply =
                     self.kernels.product(product.form, tokens, (product.tiles, product.tile_rows), product.columns)?;
@@ -406,7 +409,8 @@ impl Pass<'_> {
             width,
             x_stride: stride((1 + u32::from(d.gated)) * width),
             y_stride: stride(width),
-            pad: 0,
+            group_rows: 0,
+            experts: 0,
         };
         let kernel = self.kernels.activate(d.activation, d.gated)?;
         s.dispatch(&kernel, bytes_of(&args), [width.div_ceil(self.kernels.local()), self.tokens, 1]);

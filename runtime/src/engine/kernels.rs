@@ -295,6 +295,7 @@ impl Kernels {
             Activation::Silu => 0,
             Activation::GeluTanh => 1,
             Activation::GeluErf => 2,
+            Activation::ClampedSwiglu => 3,
         };
         self.get("activate", vec![self.local, code, gated.into()], None)
     }

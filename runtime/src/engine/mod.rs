@@ -12,6 +12,7 @@
 //! | `stages.rs` | commands, submitted as the packs that they read come |
 //! | `memory_plan.rs` | budgets, and the plan of the packs |
 //! | `relief.rs` | other budgets while the model is in use |
+//! | `routes.rs` | where tokens go in a mixture of experts |
 //! | `state.rs` | activations, KV cache |
 //! | `need.rs` | the device memory that all this will take |
 //! | `kernels.rs` | which kernel variant on this device |
@@ -43,6 +44,7 @@ mod profile;
 mod prompt_cache;
 mod relief;
 mod rope;
+mod routes;
 mod sampler;
 mod shader_source;
 mod stages;
@@ -64,6 +66,7 @@ pub use profile::{KernelTime, Profile};
 pub use prompt_cache::PromptCacheError;
 pub use relief::Meter;
 pub use rope::Rope;
+pub use routes::{RouteListener, Routes};
 pub use sampler::{Dry, Sampler, Sampling, Step};
 pub use symbiote_engine::{LoadProgress, Packs, PassListener, PassReport, SymbioteEngine};
 pub use token_probs::TokenProbs;

@@ -14,6 +14,7 @@ use super::pack_blocks::PackBlocks;
 use super::pack_file::{PackFile, PackJudge};
 use super::pack_table::{PackTable, PartTables};
 use super::relief::Meter;
+use super::routes::RouteListener;
 use super::shader_source::BuiltIn;
 use super::stages::Stages;
 use super::state::{ActivationSizes, Activations, KvCache, LOGIT_ROWS, stride};
@@ -77,6 +78,7 @@ pub struct SymbioteEngine {
     /// Until everything that stays has been read.
     progress: Option<LoadProgress>,
     listener: Option<PassListener>,
+    routes: Option<RouteListener>,
     /// Tokens whose keys and values are in the cache.
     sequence: Vec<u32>,
     /// Reads that were over when the file was last found to be as it was opened.
@@ -139,6 +141,7 @@ impl SymbioteEngine {
             opened: Instant::now(),
             progress: None,
             listener: None,
+            routes: None,
             sequence: Vec::new(),
             checked_reads: 0,
             file_changed: false,
@@ -153,6 +156,11 @@ impl SymbioteEngine {
     /// Tells `listener` of every pass.
     pub fn on_pass(&mut self, listener: PassListener) {
         self.listener = Some(listener);
+    }
+
+    /// Tells `listener` where tokens go in a mixture of experts.
+    pub fn on_route(&mut self, listener: RouteListener) {
+        self.routes = Some(listener);
     }
 
     /// A pass that waits for weights ends with an error when `cancel` says so.

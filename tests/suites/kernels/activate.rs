@@ -24,6 +24,7 @@ fn bound(activation: Activation, x: f64, y: f64) -> f64 {
         Silu => x,
         GeluTanh => gelu_exponent(x),
         GeluErf => return x.abs() * 4e-7,
+        Activation::ClampedSwiglu => unreachable!("it is not of one number"),
     };
     // the error of exp matters as much as exp weighs in 1 + exp, and u is rounded too
     let weight = 1.0 / (1.0 + u.exp());
@@ -103,7 +104,8 @@ fn check(
             width: width as u32,
             x_stride: x_stride as u32,
             y_stride: y_stride as u32,
-            pad: 0,
+            group_rows: 0,
+            experts: 0,
         };
         let kernel = rig.kernel("activate", &[local, code, gated.into()], None);
         rig.run(&kernel, &args, [(width as u32).div_ceil(local), tokens as u32, 1]);
