@@ -33,6 +33,7 @@ layout(push_constant) uniform Args {
 const uint QUADS = HEAD_DIM / 4;
 const uint OWN = (QUADS + SUBGROUP - 1) / SUBGROUP;  // quads of dimensions that a lane sums
 const float NONE = -1.0e30;
+const uint AHEAD = 8;  // loads on their way at once: a GPU waits for one as long as for eight
 
 void main() {
   const uint lane = gl_SubgroupInvocationID;
@@ -73,9 +74,13 @@ void main() {
         }
       }
     } else {
-      for (uint d = 0; d < QUADS; d++) {
-        const vec4 kd = kv_load(a.k, key, 4 * d);
-        [[unroll]] for (uint i = 0; i < QUERIES; i++) score[i] += dot(kd, F32x4s(a.q).at[q_at[i] + d]);
+      for (uint d0 = 0; d0 < QUADS; d0 += AHEAD) {
+        vec4 kd[AHEAD];
+        [[unroll]] for (uint d = 0; d < AHEAD; d++) kd[d] = kv_load(a.k, key, 4 * min(d0 + d, QUADS - 1));
+        [[unroll]] for (uint d = 0; d < AHEAD; d++) {
+          if (QUADS % AHEAD != 0 && d0 + d >= QUADS) break;
+          [[unroll]] for (uint i = 0; i < QUERIES; i++) score[i] += dot(kd[d], F32x4s(a.q).at[q_at[i] + d0 + d]);
+        }
       }
     }
     float p[QUERIES];
@@ -92,13 +97,21 @@ void main() {
       [[unroll]] for (uint o = 0; o < OWN; o++) sum[i][o] *= shrink;
     }
     const uint keys = min(SUBGROUP, end - base);
-    for (uint n = 0; n < keys; n++) {
-      float pn[QUERIES];
-      [[unroll]] for (uint i = 0; i < QUERIES; i++) pn[i] = subgroupShuffle(p[i], n);
+    const uint step = SHARE_Q ? 1 : min(AHEAD, SUBGROUP);
+    for (uint n0 = 0; n0 < keys; n0 += step) {
       [[unroll]] for (uint o = 0; o < OWN; o++) {
         const uint quad = min(lane + o * SUBGROUP, QUADS - 1);
-        const vec4 vd = kv_load(a.v, head_row + base + n, 4 * quad);
-        [[unroll]] for (uint i = 0; i < QUERIES; i++) sum[i][o] = fma(vec4(pn[i]), vd, sum[i][o]);
+        vec4 vd[AHEAD];
+        [[unroll]] for (uint n = 0; n < AHEAD; n++) {
+          if (n < step) vd[n] = kv_load(a.v, head_row + base + min(n0 + n, keys - 1), 4 * quad);
+        }
+        [[unroll]] for (uint n = 0; n < AHEAD; n++) {
+          if (n >= step) break;
+          // what is not seen has a p of 0
+          [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+            sum[i][o] = fma(vec4(subgroupShuffle(p[i], n0 + n)), vd[n], sum[i][o]);
+          }
+        }
       }
     }
   }

@@ -33,6 +33,27 @@ pub enum EngineError {
         /// Its layer.
         layer: u32,
     },
+    /// An expert whose rows are not in a pack of its own.
+    #[error("expert {expert} of {} is not whole in one pack: make the archive again with symbiote-pack convert", layer_name(*.layer))]
+    MissingExpert {
+        /// Its layer.
+        layer: u32,
+        /// Which.
+        expert: usize,
+    },
+    /// The device chose what is not there.
+    #[error("the router of layer {layer} chose expert {expert} of {experts}: the device computed nonsense")]
+    Routed {
+        /// The layer.
+        layer: u32,
+        /// The choice.
+        expert: u32,
+        /// How many there are.
+        experts: u32,
+    },
+    /// A bug: fewer activations were counted than a pass takes.
+    #[error("the buffers of a pass are not as they were planned")]
+    Activations,
     /// A tensor of another shape.
     #[error("tensor {name} has shape {found:?}; the model's sizes ask for {expected:?}")]
     TensorShape {

@@ -1,5 +1,7 @@
 //! The forward pass, as one page: it records the commands that turn token ids into logits.
 
+mod mixture;
+
 use bytemuck::bytes_of;
 use symbiote_format::{ModelConfig, Norm, Turn};
 use symbiote_shaders::{
@@ -8,10 +10,12 @@ use symbiote_shaders::{
 };
 
 use super::EngineError;
-use super::kernels::{Kernels, WIDE};
+use super::kernels::{Batch, Kernels, WIDE};
 use super::stages::Stages;
 use super::state::{Activations, KvCache, stride};
-use super::weights::{Form, HeadNorms, Layer, NormWeights, Operation, Output, Vector, Weights, packs_of};
+use super::weights::{
+    Dense, Ffn, Form, HeadNorms, Layer, NormWeights, Operation, Output, Product, Vector, Weights, packs_of,
+};
 use crate::gpu::Buffer;
 
 /// What one pass reads and writes.
@@ -64,11 +68,21 @@ impl Pass<'_> {
             self.attention(s, l)?; //                                            attended [tokens][q rows]
             self.residual(s, &layer.output, &a.attended)?; //                    x + output(attended)
             let n = self.normed(s, layer.ffn_norm)?;
-            self.matmul(s, &layer.up, n, &a.up, self.tokens, Into::Replace)?; // up [tokens][2 ffn], or [tokens][ffn]
-            self.activate(s, layer)?; //                                         hidden [tokens][ffn]
-            self.residual(s, &layer.down, &a.hidden)?; //                        x + down(hidden)
+            match &layer.ffn {
+                Ffn::Dense(ffn) => self.dense(s, ffn, n)?, //                    x + down(hidden)
+                Ffn::Mixture(mixture) => self.mixture(s, l, mixture, n)?, //     x + weighted sum over experts
+            }
         }
         Ok(())
+    }
+
+    /// A feed-forward network.
+    fn dense(&self, s: &mut Stages<'_>, ffn: &Dense, n: &Buffer) -> Result<(), EngineError> {
+        let (a, width) = (self.act, self.config.ffn_size);
+        self.matmul(s, &ffn.up, n, &a.up, self.tokens, Into::Replace)?; //       up [tokens][2 ffn], or [tokens][ffn]
+        let hidden = self.activated(&a.up, &a.hidden, width);
+        self.activate(s, ffn.up_bias, hidden, self.tokens)?; //                  hidden [tokens][ffn]
+        self.residual(s, &ffn.down, &a.hidden)
     }
 
     /// The head over tokens `first..first + count` of the pass: `logits [count][vocabulary]`, copied for the host.
@@ -242,7 +256,7 @@ impl Pass<'_> {
         tokens: u32,
         into: Into,
     ) -> Result<(), EngineError> {
-        self.split(s, operation, x, tokens)?;
+        self.split(s, &operation.products, x.address(), tokens)?;
         for packs in s.groups(&operation.packs) {
             s.need(packs)?;
             for product in &operation.products {
@@ -263,7 +277,7 @@ impl Pass<'_> {
                     pad: 0,
                 };
                 let multiply =
-                    self.kernels.product(product.form, tokens, (product.tiles, product.tile_rows), product.columns)?;
+                    self.kernels.product(product.form, Batch::Tokens(tokens), (product.tiles, product.tile_rows), product.columns)?;
                 let [x, y, z] = multiply.groups;
                 let a_tile = x / product.tiles;
                 // products of one operation write different rows, so only the last is followed by a barrier
@@ -280,12 +294,18 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Makes of x what the products of `operation` read where they run on cooperative matrices.
-    fn split(&self, s: &mut Stages<'_>, operation: &Operation, x: &Buffer, tokens: u32) -> Result<(), EngineError> {
-        let packed = operation.products.iter().find(|p| matches!(p.form, Form::Packed { .. }));
+    /// Makes of x what those of `products` read that run on cooperative matrices.
+    fn split<'p>(
+        &self,
+        s: &mut Stages<'_>,
+        products: impl IntoIterator<Item = &'p Product>,
+        x: u64,
+        tokens: u32,
+    ) -> Result<(), EngineError> {
+        let packed = products.into_iter().find(|p| matches!(p.form, Form::Packed { .. }));
         let Some(product) = packed.filter(|_| tokens > 1 && self.kernels.matrices()) else { return Ok(()) };
         let args = SplitArgs {
-            x: x.address(),
+            x,
             halves: self.act.halves.address(),
             columns: product.columns,
             tokens,
@@ -396,24 +416,31 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// activation(gate) * up, or activation(up).
-    fn activate(&self, s: &mut Stages<'_>, layer: &Layer) -> Result<(), EngineError> {
-        let (width, d) = (self.config.ffn_size, &self.config.design);
-        let [gate_bias, up_bias] = self.vectors(s, layer.up_bias)?;
-        let args = ActivateArgs {
-            packs: s.tables()[0],
-            x: self.act.up.address(),
-            y: self.act.hidden.address(),
-            gate_bias,
-            up_bias,
+    /// Where activations of `width` come from, and where they go.
+    fn activated(&self, x: &Buffer, y: &Buffer, width: u32) -> ActivateArgs {
+        ActivateArgs {
+            x: x.address(),
+            y: y.address(),
             width,
-            x_stride: stride((1 + u32::from(d.gated)) * width),
+            x_stride: stride((1 + u32::from(self.config.design.gated)) * width),
             y_stride: stride(width),
-            group_rows: 0,
-            experts: 0,
-        };
+            ..ActivateArgs::default()
+        }
+    }
+
+    /// activation(gate) * up, or activation(up), of `rows` rows.
+    fn activate(
+        &self,
+        s: &mut Stages<'_>,
+        bias: [Option<Vector>; 2],
+        args: ActivateArgs,
+        rows: u32,
+    ) -> Result<(), EngineError> {
+        let d = &self.config.design;
+        let [gate_bias, up_bias] = self.vectors(s, bias)?;
+        let args = ActivateArgs { packs: s.tables()[0], gate_bias, up_bias, ..args };
         let kernel = self.kernels.activate(d.activation, d.gated)?;
-        s.dispatch(&kernel, bytes_of(&args), [width.div_ceil(self.kernels.local()), self.tokens, 1]);
+        s.dispatch(&kernel, bytes_of(&args), [args.width.div_ceil(self.kernels.local()), rows, 1]);
         Ok(())
     }
 }

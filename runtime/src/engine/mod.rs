@@ -66,7 +66,7 @@ pub use profile::{KernelTime, Profile};
 pub use prompt_cache::PromptCacheError;
 pub use relief::Meter;
 pub use rope::Rope;
-pub use routes::{RouteListener, Routes};
+pub use routes::{RouteListener, RouteReplay, Routes};
 pub use sampler::{Dry, Sampler, Sampling, Step};
 pub use symbiote_engine::{LoadProgress, Packs, PassListener, PassReport, SymbioteEngine};
 pub use token_probs::TokenProbs;

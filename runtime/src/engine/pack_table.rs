@@ -6,7 +6,7 @@ use std::ops::Range;
 use symbiote_format::{Dtype, dequant};
 
 use super::EngineError;
-use super::weights::{Form, Product, Weights};
+use super::weights::{Form, Layer, Product, Weights};
 use crate::gpu::{Buffer, Gpu, Memory, Recorder, UPDATE_BYTES};
 use crate::residency::Lease;
 
@@ -14,6 +14,8 @@ use crate::residency::Lease;
 pub struct PackTable {
     buffer: Buffer,
     addresses: Vec<u64>,
+    /// True for packs whose address is known since packs last moved.
+    known: Vec<bool>,
     /// Entries that the device's copy has otherwise.
     changed: Option<Range<usize>>,
 }
@@ -27,17 +29,28 @@ impl PackTable {
     /// A table of `packs` packs that lie nowhere yet.
     pub fn new(gpu: &Gpu, packs: usize) -> Result<Self, EngineError> {
         let buffer = gpu.buffer("pack table", Self::bytes(packs), Memory::Device)?;
-        Ok(Self { buffer, addresses: vec![0; packs], changed: None })
+        Ok(Self { buffer, addresses: vec![0; packs], known: vec![false; packs], changed: None })
     }
 
     /// Takes over the addresses that `lease` gives.
     pub fn set(&mut self, lease: &Lease) {
         for (pack, address) in lease.packs() {
+            self.known[pack] = true;
             if std::mem::replace(&mut self.addresses[pack], address) != address {
                 let changed = self.changed.take().unwrap_or(pack..pack);
                 self.changed = Some(changed.start.min(pack)..changed.end.max(pack + 1));
             }
         }
+    }
+
+    /// True for a pack that was leased since packs last moved.
+    pub fn knows(&self, pack: usize) -> bool {
+        self.known[pack]
+    }
+
+    /// Packs have moved.
+    pub fn forget(&mut self) {
+        self.known.fill(false);
     }
 
     /// Brings the device's copy up to date for what is recorded next.
@@ -106,10 +119,9 @@ fn tables(weights: &mut Weights) -> (Vec<u8>, Vec<(u64, Option<u64>)>) {
 }
 
 fn each_product(weights: &mut Weights, f: &mut dyn FnMut(&mut Product)) {
-    let layers = weights.layers.iter_mut();
-    let layers = layers.flat_map(|l| [&mut l.qkv, &mut l.output.product, &mut l.up, &mut l.down.product]);
-    let lookups = [&mut weights.embedding].into_iter().chain(&mut weights.positions);
-    for operation in lookups.chain(layers).chain([&mut weights.head]) {
+    for operation in [&mut weights.embedding].into_iter().chain(&mut weights.positions) {
         operation.products.iter_mut().for_each(&mut *f);
     }
+    weights.layers.iter_mut().flat_map(Layer::products_mut).for_each(&mut *f);
+    weights.head.products.iter_mut().for_each(f);
 }

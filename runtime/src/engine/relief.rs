@@ -4,6 +4,7 @@
 //! the bits of what is computed stay what they are.
 
 use super::memory_plan::MemoryPlan;
+use super::pack_table::PackTable;
 use super::{EngineError, SymbioteEngine};
 use crate::gpu::Gpu;
 use crate::memory::{ByteSize, Pressure, Room};
@@ -81,6 +82,7 @@ impl SymbioteEngine {
         let budgets = memory.loose_budgets();
         self.memory = memory;
         let outcome = self.packs.replan(residence, budgets);
+        self.tables.iter_mut().for_each(PackTable::forget);
         self.pressure.answered(self.opened.elapsed(), least);
         Ok(outcome?)
     }

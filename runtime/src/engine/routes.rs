@@ -19,3 +19,7 @@ pub struct Routes<'a> {
 
 /// Hears of every layer of experts of every pass, in order.
 pub type RouteListener = Box<dyn FnMut(&Routes<'_>) + Send>;
+
+/// Says where one token goes instead, in order of layers: `(layer, experts a token)`; none leaves the router's choice. For
+/// measurements of paging on weights that were never trained: the experts' weights stay the router's.
+pub type RouteReplay = Box<dyn FnMut(u32, u32) -> Option<Vec<u32>> + Send>;

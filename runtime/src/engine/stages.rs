@@ -1,10 +1,11 @@
 //! A pass on its way to the device: what is recorded is submitted whenever weights have to be waited for.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::pack_table::PackTable;
-use super::{EngineError, LoadProgress, Packs, Profile};
+use super::{EngineError, LoadProgress, Packs, Profile, RouteListener, RouteReplay, Routes};
 use crate::gpu::{Gpu, Pipeline, QueueKind, Recorder, Ticket};
 use crate::residency::{Lease, MemoryTier};
 
@@ -34,6 +35,10 @@ pub struct Stages<'a> {
     gathered: Option<Ticket>,
     /// Hears of what is read, of so many bytes that stay.
     progress: Option<(&'a mut LoadProgress, u64)>,
+    /// Hears where tokens go.
+    routes: Option<&'a mut RouteListener>,
+    /// Says where they go instead.
+    replay: Option<&'a mut RouteReplay>,
 }
 
 impl<'a> Stages<'a> {
@@ -46,7 +51,72 @@ impl<'a> Stages<'a> {
     ) -> Result<Self, EngineError> {
         let recorder = start(gpu, profile)?;
         let (recorded, leases, after, gathered) = (0, Vec::new(), 0, None);
-        Ok(Self { gpu, packs, table, lookups, profile, recorder, recorded, leases, after, gathered, progress: None })
+        Ok(Self {
+            gpu,
+            packs,
+            table,
+            lookups,
+            profile,
+            recorder,
+            recorded,
+            leases,
+            after,
+            gathered,
+            progress: None,
+            routes: None,
+            replay: None,
+        })
+    }
+
+    /// Tells `routes`, if it is there, where tokens go, and asks `replay` where they go instead.
+    pub fn tell_routes(&mut self, routes: Option<&'a mut RouteListener>, replay: Option<&'a mut RouteReplay>) {
+        self.routes = routes;
+        self.replay = replay;
+    }
+
+    /// Where a token goes instead of where the router sends it.
+    pub fn replayed(&mut self, layer: u32, used: u32) -> Option<Vec<u32>> {
+        self.replay.as_mut().and_then(|replay| replay(layer, used))
+    }
+
+    /// Somebody wants to know where tokens go.
+    pub fn watches_routes(&self) -> bool {
+        self.routes.is_some() || self.replay.is_some()
+    }
+
+    /// Where the tokens of a layer went.
+    pub fn routed(&mut self, routes: &Routes<'_>) {
+        if let Some(listener) = &mut self.routes {
+            listener(routes);
+        }
+    }
+
+    /// True where all of `packs` are in VRAM for good.
+    pub fn stay(&self, packs: &[usize]) -> bool {
+        packs.iter().all(|&pack| self.packs.stays(pack))
+    }
+
+    /// Runs of groups whose experts' packs can be there at the same time; `experts` are those of the groups, groups of one side by
+    /// side.
+    pub fn expert_groups(&self, experts: &[u32], packs: &[usize]) -> Vec<Range<u32>> {
+        let mut distinct = experts.to_vec();
+        distinct.dedup();
+        let packs: Vec<usize> = distinct.iter().map(|&expert| packs[expert as usize]).collect();
+        let mut runs = Vec::new();
+        let (mut start, mut end) = (0, 0);
+        let mut experts = experts.iter().peekable();
+        for some in self.groups(&packs) {
+            for _ in some {
+                let Some(first) = experts.next() else { break };
+                end += 1;
+                while experts.next_if_eq(&first).is_some() {
+                    end += 1;
+                }
+            }
+            runs.push(start..end);
+            start = end;
+        }
+        runs
     }
 
     /// Tells `progress`, where there is one, of the bytes read, out of `all`.
@@ -89,6 +159,15 @@ impl<'a> Stages<'a> {
         let lease = self.packs.lease(packs)?;
         self.take(lease, false);
         Ok(())
+    }
+
+    /// As [`need`](Self::need), for many packs that [stay](Self::stay): nothing moves them before the pass is over, so that they
+    /// are leased when they are first read, and not again until packs have moved.
+    pub fn need_settled(&mut self, packs: &[usize]) -> Result<(), EngineError> {
+        match packs.iter().all(|&pack| self.table.knows(pack)) {
+            true => Ok(()),
+            false => self.need(packs),
+        }
     }
 
     /// What is recorded next reads rows of `pack`, by the lookups' table.

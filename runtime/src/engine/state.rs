@@ -1,6 +1,6 @@
 //! Device memory that a sequence needs beside the weights: activations, the KV cache, small tables.
 
-use symbiote_format::ModelConfig;
+use symbiote_format::{Experts, ModelConfig};
 
 use super::kernels::WIDE;
 use super::{EngineError, KvType};
@@ -33,6 +33,36 @@ pub struct Activations {
     pub logits: Buffer,
     /// Logits as the host reads them.
     pub readback: Buffer,
+    /// What a mixture of experts needs besides.
+    pub experts: Option<ExpertActivations>,
+}
+
+/// Activations of a mixture of experts. Rows of experts come in groups of one expert: of one row where a pass has one token, else
+/// of [`WIDE`].
+pub struct ExpertActivations {
+    /// The router's `[batch][experts + 1]`.
+    pub logits: Buffer,
+    /// The experts of each token `[batch][used]` u32, and behind them their weights `[batch][used]` f32.
+    pub chosen: Buffer,
+    /// The same, as the host reads it.
+    pub seen: Buffer,
+    /// Written by the host: the expert of each group `[batch * used]`, the rows of each token `[batch][used]`, the token of each row,
+    /// all u32.
+    pub table: Buffer,
+    /// x of the experts' rows, and then what they made of it `[rows][hidden]`.
+    pub rows: Buffer,
+    /// gate, up `[rows][2 * ffn]`.
+    pub up: Buffer,
+    /// activation(gate) * up `[rows][ffn]`.
+    pub hidden: Buffer,
+    /// What the shared network makes `[batch][hidden]`.
+    pub shared: Buffer,
+}
+
+/// Groups of rows that the experts of `tokens` tokens take, at most.
+pub fn expert_groups(e: &Experts, tokens: u32) -> u32 {
+    let pairs = tokens * e.used;
+    pairs.min(e.count + pairs.div_ceil(WIDE))
 }
 
 /// Rows of logits that one pass of the head gives.
@@ -49,7 +79,7 @@ fn rows_bytes(rows: u32, width: u32) -> u64 {
 }
 
 /// Name, bytes and place of each of the buffers of [`Activations`], in the order of its fields.
-pub type ActivationSizes = [(&'static str, u64, Memory); 12];
+pub type ActivationSizes = Vec<(&'static str, u64, Memory)>;
 
 /// Bytes that `split.comp` makes of [`WIDE`] tokens of `columns`.
 pub fn split_bytes(columns: u32) -> u64 {
@@ -60,45 +90,84 @@ impl Activations {
     /// What passes of up to `batch` tokens need; `splits` is the most stretches of attention.
     /// Products run on cooperative matrices where `matrices` says so.
     pub fn sizes(c: &ModelConfig, batch: u32, splits: u32, matrices: bool) -> ActivationSizes {
-        let widest = c.hidden_size.max(c.query_rows()).max(c.ffn_size);
-        let halves = if matrices { u64::from(batch.div_ceil(WIDE)) * split_bytes(widest) } else { 4 };
+        let experts = c.design.experts.as_ref();
+        let ffn = c.ffn_size.max(experts.map_or(0, |e| e.ffn_size.max(e.shared_ffn_size)));
+        let widest = c.hidden_size.max(c.query_rows()).max(ffn);
+        let groups = batch.div_ceil(WIDE).max(experts.map_or(0, |e| expert_groups(e, batch)));
+        let halves = if matrices { u64::from(groups) * split_bytes(widest) } else { 4 };
         let rows = |name, width| (name, rows_bytes(batch, width), Memory::Device);
         let logits = u64::from(LOGIT_ROWS) * u64::from(stride(c.vocab_size)) * 4;
         let partial = u64::from(splits) * u64::from(c.head_count) * u64::from(c.head_dim + 2) * 4;
         let sets = 1 + u64::from(c.design.local_rope_base.is_some());
-        [
+        let mut sizes = vec![
             ("tokens", 2 * u64::from(batch) * 4, Memory::Host),
             ("turns", sets * u64::from(batch) * u64::from(c.rope_dims) * 4, Memory::Host),
             rows("x", c.hidden_size),
             rows("normed", c.hidden_size),
             rows("qkv", c.query_rows() + 2 * c.kv_rows()),
             rows("attended", c.query_rows()),
-            rows("up", (1 + u32::from(c.design.gated)) * c.ffn_size),
-            rows("hidden", c.ffn_size),
+            rows("up", (1 + u32::from(c.design.gated)) * ffn),
+            rows("hidden", ffn),
             ("halves", halves, Memory::Device),
             ("partial", partial.max(4), Memory::Device),
             ("logits", logits, Memory::Device),
             ("readback", logits, Memory::Host),
-        ]
+        ];
+        sizes.extend(experts.into_iter().flat_map(|e| ExpertActivations::sizes(c, e, batch)));
+        sizes
     }
 
     /// Buffers of these sizes.
-    pub fn new(gpu: &Gpu, sizes: ActivationSizes) -> Result<Self, EngineError> {
-        let [tokens, turns, x, normed, qkv, attended, up, hidden, halves, partial, logits, readback] =
-            sizes.map(|(name, bytes, memory)| gpu.buffer(name, bytes, memory));
+    pub fn new(gpu: &Gpu, sizes: &ActivationSizes) -> Result<Self, EngineError> {
+        let mut buffers = sizes.iter().map(|&(name, bytes, memory)| gpu.buffer(name, bytes, memory));
+        let missing = || EngineError::Activations;
+        let mut next = || Ok::<_, EngineError>(buffers.next().ok_or_else(missing)??);
         Ok(Self {
-            tokens: tokens?,
-            turns: turns?,
-            x: x?,
-            normed: normed?,
-            qkv: qkv?,
-            attended: attended?,
-            up: up?,
-            hidden: hidden?,
-            halves: halves?,
-            partial: partial?,
-            logits: logits?,
-            readback: readback?,
+            tokens: next()?,
+            turns: next()?,
+            x: next()?,
+            normed: next()?,
+            qkv: next()?,
+            attended: next()?,
+            up: next()?,
+            hidden: next()?,
+            halves: next()?,
+            partial: next()?,
+            logits: next()?,
+            readback: next()?,
+            experts: if sizes.len() > 12 { Some(ExpertActivations::new(next)?) } else { None },
+        })
+    }
+}
+
+impl ExpertActivations {
+    /// In the order of the fields.
+    fn sizes(c: &ModelConfig, e: &Experts, batch: u32) -> [(&'static str, u64, Memory); 8] {
+        let (groups, pairs) = (expert_groups(e, batch), u64::from(batch) * u64::from(e.used));
+        let rows = |name, width| (name, rows_bytes(groups * WIDE, width), Memory::Device);
+        let table = 4 * (2 * pairs + u64::from(groups * WIDE));
+        [
+            ("router", rows_bytes(batch, e.count + 1), Memory::Device),
+            ("chosen", pairs * 8, Memory::Device),
+            ("chosen, seen", pairs * 8, Memory::Host),
+            ("expert table", table, Memory::Host),
+            rows("expert rows", c.hidden_size),
+            rows("expert up", (1 + u32::from(c.design.gated)) * e.ffn_size),
+            rows("expert hidden", e.ffn_size),
+            ("shared", rows_bytes(batch, c.hidden_size), Memory::Device),
+        ]
+    }
+
+    fn new(mut next: impl FnMut() -> Result<Buffer, EngineError>) -> Result<Self, EngineError> {
+        Ok(Self {
+            logits: next()?,
+            chosen: next()?,
+            seen: next()?,
+            table: next()?,
+            rows: next()?,
+            up: next()?,
+            hidden: next()?,
+            shared: next()?,
         })
     }
 }

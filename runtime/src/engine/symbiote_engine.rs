@@ -14,7 +14,7 @@ use super::pack_blocks::PackBlocks;
 use super::pack_file::{PackFile, PackJudge};
 use super::pack_table::{PackTable, PartTables};
 use super::relief::Meter;
-use super::routes::RouteListener;
+use super::routes::{RouteListener, RouteReplay};
 use super::shader_source::BuiltIn;
 use super::stages::Stages;
 use super::state::{ActivationSizes, Activations, KvCache, LOGIT_ROWS, stride};
@@ -61,7 +61,7 @@ pub struct SymbioteEngine {
     pub(super) memory: MemoryPlan,
     pub(super) packs: Packs,
     /// Where products find packs, and where the embedding does.
-    tables: [PackTable; 2],
+    pub(super) tables: [PackTable; 2],
     /// Reached by address only; it lives as long as the engine.
     _part_tables: PartTables,
     act: Activations,
@@ -79,6 +79,7 @@ pub struct SymbioteEngine {
     progress: Option<LoadProgress>,
     listener: Option<PassListener>,
     routes: Option<RouteListener>,
+    replay: Option<RouteReplay>,
     /// Tokens whose keys and values are in the cache.
     sequence: Vec<u32>,
     /// Reads that were over when the file was last found to be as it was opened.
@@ -105,7 +106,7 @@ impl SymbioteEngine {
         let archived = pak.archive().index().tokenizer.as_ref();
         let chat_template = archived.map_or_else(String::new, |t| t.chat_template.as_str().to_owned());
         let free = rooms(&gpu).map(|room| room.map_or(0, |room| room.free()));
-        let act = Activations::new(&gpu, sizes)?;
+        let act = Activations::new(&gpu, &sizes)?;
         let kv = KvCache::new(&gpu, &config, context, options.kv_type)?;
         let part_tables = PartTables::new(&gpu, &mut weights)?;
         let count = memory.traffic.len();
@@ -142,6 +143,7 @@ impl SymbioteEngine {
             progress: None,
             listener: None,
             routes: None,
+            replay: None,
             sequence: Vec::new(),
             checked_reads: 0,
             file_changed: false,
@@ -161,6 +163,11 @@ impl SymbioteEngine {
     /// Tells `listener` where tokens go in a mixture of experts.
     pub fn on_route(&mut self, listener: RouteListener) {
         self.routes = Some(listener);
+    }
+
+    /// Sends single tokens where `replay` says.
+    pub fn replay_routes(&mut self, replay: RouteReplay) {
+        self.replay = Some(replay);
     }
 
     /// A pass that waits for weights ends with an error when `cancel` says so.
@@ -273,6 +280,7 @@ impl SymbioteEngine {
         let profile = self.profile.as_ref();
         let mut stages = Stages::new(&self.gpu, &mut self.packs, [table, lookups], profile)?;
         stages.tell(self.progress.as_mut(), self.memory.staying_bytes());
+        stages.tell_routes(self.routes.as_mut(), self.replay.as_mut());
         // the first rows of logits go with the last layers
         pass.layers(&mut stages)?;
         let mut rows = wanted;

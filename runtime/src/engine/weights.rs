@@ -1,5 +1,7 @@
 //! Which rows of which packs each operation of the forward pass reads: the archive's tables, turned into the kernels' tables.
 
+mod mixture;
+
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -9,6 +11,8 @@ use symbiote_shaders::{PartArgs, VectorArgs};
 
 use super::EngineError;
 use crate::residency::{Need, PackTraffic};
+
+pub use mixture::{ExpertProduct, Mixture, Shared};
 
 /// A vector of weights: a norm or a bias.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -137,6 +141,22 @@ pub struct Layer {
     pub output: Output,
     /// Norm before the feed-forward network `[hidden]`.
     pub ffn_norm: Option<NormWeights>,
+    /// What comes after it.
+    pub ffn: Ffn,
+}
+
+/// The feed-forward part of a layer.
+#[derive(Clone, Debug)]
+pub enum Ffn {
+    /// One network for every token.
+    Dense(Dense),
+    /// Some of many networks, chosen token by token.
+    Mixture(Box<Mixture>),
+}
+
+/// A feed-forward network.
+#[derive(Clone, Debug)]
+pub struct Dense {
     /// gate and up: `[2 * ffn, hidden]`; without a gate `[ffn, hidden]`.
     pub up: Operation,
     /// Biases of gate and up `[ffn]`.
@@ -225,18 +245,46 @@ impl HeadNorms {
 }
 
 impl Layer {
-    /// The products, in the order in which they run.
-    fn operations(&self) -> [&Operation; 4] {
-        [&self.qkv, &self.output.product, &self.up, &self.down.product]
+    /// The products whose weights every token goes through, in the order in which they run.
+    fn operations(&self) -> Vec<&Operation> {
+        let mut all = vec![&self.qkv, &self.output.product];
+        match &self.ffn {
+            Ffn::Dense(ffn) => all.extend([&ffn.up, &ffn.down.product]),
+            Ffn::Mixture(mixture) => all.extend(mixture.operations()),
+        }
+        all
+    }
+
+    /// Every product.
+    pub fn products_mut(&mut self) -> Vec<&mut Product> {
+        let mut all: Vec<&mut Product> = Vec::new();
+        all.extend(self.qkv.products.iter_mut().chain(&mut self.output.product.products));
+        match &mut self.ffn {
+            Ffn::Dense(ffn) => all.extend(ffn.up.products.iter_mut().chain(&mut ffn.down.product.products)),
+            Ffn::Mixture(mixture) => all.extend(mixture.products_mut()),
+        }
+        all
+    }
+
+    /// Its mixture of experts, if it is one.
+    pub fn mixture(&self) -> Option<&Mixture> {
+        match &self.ffn {
+            Ffn::Dense(_) => None,
+            Ffn::Mixture(mixture) => Some(mixture),
+        }
     }
 
     /// The norms and biases of attention, then those of the feed-forward network.
     fn vectors(&self) -> [Vec<Vector>; 2] {
         let attention = self.attention_norm.iter().flat_map(NormWeights::vectors);
         let attention = attention.chain(self.qkv_bias.into_iter().flatten()).chain(self.head_norms.vectors());
-        let ffn = self.ffn_norm.iter().flat_map(NormWeights::vectors).chain(self.up_bias.into_iter().flatten());
         let of = |output: &Output| output.bias.into_iter().chain(output.norm);
-        [attention.chain(of(&self.output)).collect(), ffn.chain(of(&self.down)).collect()]
+        let own: Vec<Vector> = match &self.ffn {
+            Ffn::Dense(ffn) => ffn.up_bias.into_iter().flatten().chain(of(&ffn.down)).collect(),
+            Ffn::Mixture(mixture) => mixture.vectors(),
+        };
+        let ffn = self.ffn_norm.iter().flat_map(NormWeights::vectors).chain(own);
+        [attention.chain(of(&self.output)).collect(), ffn.collect()]
     }
 }
 
@@ -246,8 +294,10 @@ impl Weights {
         let mut packs = Vec::new();
         for layer in &self.layers {
             let [attention, ffn] = layer.vectors().map(packs_of);
-            let [qkv, output, up, down] = layer.operations().map(|o| &o.packs);
-            packs.extend(attention.iter().chain(qkv).chain(output).chain(&ffn).chain(up).chain(down));
+            let operations = layer.operations();
+            let (before, after) = operations.split_at(2);
+            let of = |operations: &[&Operation]| operations.iter().flat_map(|o| o.packs.clone()).collect::<Vec<_>>();
+            packs.extend(attention.into_iter().chain(of(before)).chain(ffn).chain(of(after)));
         }
         packs
     }
@@ -266,6 +316,9 @@ impl Weights {
         for &pack in operations.chain([&self.head]).flat_map(|o| &o.packs) {
             needs[pack] = Some(if needs[pack] == Some(Need::Lookup) { Need::Tied } else { Need::EveryPass });
         }
+        for &pack in self.layers.iter().filter_map(Layer::mixture).flat_map(|m| &m.packs) {
+            needs[pack] = Some(Need::EveryPass);
+        }
         let vectors = self.layers.iter().flat_map(Layer::vectors).flatten().chain(self.output_norm.vectors());
         vectors.for_each(|vector| needs[vector.pack as usize] = Some(Need::Always));
         let packs = index.packs.iter().zip(needs);
@@ -279,8 +332,11 @@ impl Weights {
 
     /// Some of the products are over packed rows.
     pub fn packed(&self) -> bool {
-        let of = |o: &Operation| o.products.iter().any(|p| matches!(p.form, Form::Packed { .. }));
+        let packed = |p: &Product| matches!(p.form, Form::Packed { .. });
+        let of = |o: &Operation| o.products.iter().any(packed);
+        let experts = |m: &Mixture| m.up.iter().chain(&m.down).any(|e| packed(&e.product));
         self.layers.iter().flat_map(Layer::operations).chain([&self.head]).any(of)
+            || self.layers.iter().filter_map(Layer::mixture).any(experts)
     }
 }
 
@@ -296,7 +352,8 @@ pub fn packs_of(vectors: impl IntoIterator<Item = Vector>) -> Vec<usize> {
 struct Finder<'a> {
     index: &'a ArchivedIndex,
     tile_rows: &'a dyn Fn(Form, u32) -> u32,
-    tensors: HashMap<(u16, u32), usize>,
+    /// By kind and layer; several where each expert has its own.
+    tensors: HashMap<(u16, u32), Vec<usize>>,
     /// The rows of every tensor, in order.
     places: Vec<Vec<Place<'a>>>,
 }
@@ -320,8 +377,10 @@ impl<'a> Finder<'a> {
                 places[part.tensor.to_native() as usize].push(Place { pack, offset, part });
             }
         }
-        let tensors = index.tensors.iter().enumerate().rev();
-        let tensors = tensors.map(|(i, t)| ((t.kind.to_native(), t.layer.to_native()), i)).collect();
+        let mut tensors: HashMap<_, Vec<usize>> = HashMap::new();
+        for (i, t) in index.tensors.iter().enumerate() {
+            tensors.entry((t.kind.to_native(), t.layer.to_native())).or_default().push(i);
+        }
         Self { index, tile_rows, tensors, places }
     }
 
@@ -331,14 +390,26 @@ impl<'a> Finder<'a> {
 
     fn tensor(&self, kind: TensorKind, layer: u32) -> Result<usize, EngineError> {
         let missing = EngineError::MissingTensor { kind: kind.name(), layer };
-        self.tensors.get(&(kind.code(), layer)).copied().ok_or(missing)
+        self.tensors.get(&(kind.code(), layer)).map(|all| all[0]).ok_or(missing)
+    }
+
+    /// Tensors of one kind, of a layer: one for each expert, or one.
+    fn all(&self, kind: TensorKind, layer: u32) -> &[usize] {
+        self.tensors.get(&(kind.code(), layer)).map_or(&[], Vec::as_slice)
     }
 
     /// The tensor's stored type, after checking that it has `rows` rows of `columns`.
     fn dtype(&self, tensor: usize, rows: u32, columns: u32) -> Result<Dtype, EngineError> {
+        let columns = u64::from(columns);
+        // a row of its own may be a vector
+        let vector = rows == 1 && self.index.tensors[tensor].shape.len() == 1;
+        self.dtype_of(tensor, if vector { vec![columns] } else { vec![u64::from(rows), columns] })
+    }
+
+    /// The tensor's stored type, after checking its shape.
+    fn dtype_of(&self, tensor: usize, expected: Vec<u64>) -> Result<Dtype, EngineError> {
         let t = &self.index.tensors[tensor];
         let found: Vec<u64> = t.shape.iter().map(|d| d.to_native()).collect();
-        let expected = if rows == 1 { vec![u64::from(columns)] } else { vec![u64::from(rows), u64::from(columns)] };
         if found != expected {
             return Err(EngineError::TensorShape { name: t.name.as_str().into(), found, expected });
         }
@@ -347,8 +418,13 @@ impl<'a> Finder<'a> {
     }
 
     fn vector(&self, kind: TensorKind, layer: u32, len: u32) -> Result<Vector, EngineError> {
+        self.rows_vector(kind, layer, 1, len)
+    }
+
+    /// Vectors of `len`, one after another.
+    fn rows_vector(&self, kind: TensorKind, layer: u32, rows: u32, len: u32) -> Result<Vector, EngineError> {
         let tensor = self.tensor(kind, layer)?;
-        let dtype = self.dtype(tensor, 1, len)?;
+        let dtype = self.dtype(tensor, rows, len)?;
         if dtype.block_len() != 1 {
             return Err(EngineError::VectorType { kind: kind.name(), layer, dtype });
         }
@@ -376,15 +452,10 @@ impl<'a> Finder<'a> {
 
     fn layer(&self, c: &ModelConfig, l: u32) -> Result<Layer, EngineError> {
         use TensorKind as Kind;
-        let (hidden, ffn, q, kv) = (c.hidden_size, c.ffn_size, c.query_rows(), c.kv_rows());
+        let (hidden, q, kv) = (c.hidden_size, c.query_rows(), c.kv_rows());
         let qkv = match self.has(Kind::QueryKeyValue, l) {
             true => vec![(Kind::QueryKeyValue, q + 2 * kv)],
             false => vec![(Kind::Query, q), (Kind::Key, kv), (Kind::Value, kv)],
-        };
-        let up = match (self.has(Kind::FfnGateUp, l), c.design.gated) {
-            (true, _) => vec![(Kind::FfnGateUp, 2 * ffn)],
-            (false, true) => vec![(Kind::FfnGate, ffn), (Kind::FfnUp, ffn)],
-            (false, false) => vec![(Kind::FfnUp, ffn)],
         };
         Ok(Layer {
             attention_norm: self.norm(c, [Kind::AttentionNorm, Kind::AttentionNormBias], l)?,
@@ -397,6 +468,22 @@ impl<'a> Finder<'a> {
                 norm: self.optional(Kind::PostAttentionNorm, l, hidden)?,
             },
             ffn_norm: self.norm(c, [Kind::FfnNorm, Kind::FfnNormBias], l)?,
+            ffn: match &c.design.experts {
+                Some(experts) if self.has(Kind::Router, l) => Ffn::Mixture(Box::new(self.mixture(experts, l, hidden)?)),
+                _ => Ffn::Dense(self.dense(c, l)?),
+            },
+        })
+    }
+
+    fn dense(&self, c: &ModelConfig, l: u32) -> Result<Dense, EngineError> {
+        use TensorKind as Kind;
+        let (hidden, ffn) = (c.hidden_size, c.ffn_size);
+        let up = match (self.has(Kind::FfnGateUp, l), c.design.gated) {
+            (true, _) => vec![(Kind::FfnGateUp, 2 * ffn)],
+            (false, true) => vec![(Kind::FfnGate, ffn), (Kind::FfnUp, ffn)],
+            (false, false) => vec![(Kind::FfnUp, ffn)],
+        };
+        Ok(Dense {
             up: self.operation(l, &up, hidden)?,
             up_bias: [self.optional(Kind::FfnGateBias, l, ffn)?, self.optional(Kind::FfnUpBias, l, ffn)?],
             down: Output {
