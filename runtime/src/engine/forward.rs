@@ -8,7 +8,7 @@ use symbiote_shaders::{
 };
 
 use super::EngineError;
-use super::kernels::{Kernels, WIDE};
+use super::kernels::{Batch, Kernels, WIDE};
 use super::stages::Stages;
 use super::state::{Activations, KvCache, stride};
 use super::weights::{Form, HeadNorms, Layer, NormWeights, Operation, Output, Vector, Weights, packs_of};
@@ -262,8 +262,8 @@ impl Pass<'_> {
                     group_rows: 0,
                     pad: 0,
                 };
-                let multiply =
-                    self.kernels.product(product.form, tokens, (product.tiles, product.tile_rows), product.columns)?;
+                let (tiles, batch) = ((product.tiles, product.tile_rows), Batch::Tokens(tokens));
+                let multiply = self.kernels.product(product.form, batch, tiles, product.columns)?;
                 let [x, y, z] = multiply.groups;
                 let a_tile = x / product.tiles;
                 // products of one operation write different rows, so only the last is followed by a barrier
