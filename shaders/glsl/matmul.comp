@@ -5,31 +5,11 @@
 #include "common.glsl"
 #include "exceptions.glsl"
 #include "block.glsl"
+#include "product.glsl"
 
 layout(constant_id = 1) const uint TOKENS = 1;  // tokens a workgroup
 layout(constant_id = 2) const uint ROWS = 1;    // rows a subgroup
 layout(constant_id = 3) const bool TOUCH = false;  // ask for the subgroup's weights before computing on them
-
-layout(push_constant) uniform Args {
-  U64s packs;      // pack table
-  U32s parts;      // parts of the operation
-  uint64_t x;      // [tokens rounded up to TOKENS][x_stride] f32
-  F32sOut y;       // [tokens][y_stride] f32
-  uint part_count;
-  uint columns_;
-  uint tokens;
-  uint x_stride;   // a multiple of 4
-  uint y_stride;
-  uint add;        // 1: y += instead of y =
-  uint64_t grid;   // of types that refer to one
-} a;
-
-void write(uint t, uint r, float v) {
-  if (t < a.tokens) {
-    const uint i = t * a.y_stride + r;
-    a.y.at[i] = a.add == 1 ? a.y.at[i] + v : v;
-  }
-}
 
 // Reads a word of every cache line of `bytes` bytes at `first`. A CPU then waits for many lines at once, where the sums below would
 // have it wait for a few at a time: they read ROWS rows side by side, which no hardware prefetcher follows.
@@ -41,14 +21,14 @@ uint touch(uint64_t first, uint bytes) {
 }
 
 void main() {
+  const uint tile = gl_WorkGroupID.x, first = gl_WorkGroupID.y * TOKENS;
+  const Part part = part_of(tile, first, gl_NumSubgroups * ROWS);
+  if (EXPERTS && part.rows == 0) return;
   load_table();
 #ifdef GRID
-  grid = a.grid;
+  grid = a.halves;
 #endif
-  const uint tile = gl_WorkGroupID.x;
-  const Part part = find_part(a.packs, a.parts, a.part_count, tile);
   const uint row0 = ((tile - part.first_tile) * gl_NumSubgroups + gl_SubgroupID) * ROWS;
-  const uint first = gl_WorkGroupID.y * TOKENS;
   const uint row_bytes = row_bytes_of(a.columns_);
   const uint64_t w = part.at;
   F32x4s x = F32x4s(a.x + uint64_t(first) * a.x_stride * 4);

@@ -9,24 +9,11 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #include "exceptions.glsl"
 #include "packed.glsl"
+#include "product.glsl"
 
 layout(constant_id = 3) const uint SUBGROUPS = 4;
 layout(constant_id = 5) const uint TILES = 1;
 const uint TOKENS = 8;
-
-layout(push_constant) uniform Args {
-  U64s packs;      // pack table
-  U32s parts;      // parts of the operation
-  uint64_t x;      // [tokens][x_stride] f32
-  F32sOut y;       // [tokens][y_stride] f32
-  uint part_count;
-  uint columns_;
-  uint tokens;
-  uint x_stride;   // a multiple of 4
-  uint y_stride;
-  uint add;        // 1: y += instead of y =
-  uint64_t halves; // x, as split.comp has made it
-} a;
 
 #define Factor coopmat<float16_t, gl_ScopeSubgroup, 16, 16, gl_MatrixUseA>
 #define Tokens coopmat<float16_t, gl_ScopeSubgroup, 16, 16, gl_MatrixUseB>
@@ -34,13 +21,6 @@ layout(push_constant) uniform Args {
 
 shared float sums[SUBGROUPS * 512];
 shared float corrections[SUBGROUPS * 32 * TOKENS];
-
-void write(uint t, uint r, float v) {
-  if (t < a.tokens) {
-    const uint i = t * a.y_stride + r;
-    a.y.at[i] = a.add == 1 ? a.y.at[i] + v : v;
-  }
-}
 
 // The rows p + 8 t, t in {2 h, 2 h + 1}, of 16 columns, by the pairs that the lanes have of them.
 Factor factor(uvec4 v0, uvec4 v1, uint h) {
@@ -62,13 +42,14 @@ Tokens tokens_of(uvec4 v) {
 }
 
 void main() {
-  const uint group = gl_WorkGroupID.x;
-  const Part part = find_part(a.packs, a.parts, a.part_count, group);
+  const uint group = gl_WorkGroupID.x, first = gl_WorkGroupID.y * TOKENS;
+  const Part part = part_of(group, first, 32 * TILES);
+  if (EXPERTS && part.rows == 0) return;
   const Packed at = packed_at(part.at, part.rows, a.columns_);
   const uint lane = gl_SubgroupInvocationID, p = lane / 4, s = lane % 4;
   const uint chunks = (at.coded + 127) / 128;
   const uint tile0 = (group - part.first_tile) * TILES;
-  const uint first = gl_WorkGroupID.y * TOKENS, tokens = min(TOKENS, a.tokens - first);
+  const uint tokens = min(TOKENS, a.tokens - first);
   const uint64_t halves = a.halves + gl_WorkGroupID.y * split_bytes(a.columns_);
 
   Sum sum[TILES][2];

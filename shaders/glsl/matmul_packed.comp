@@ -4,40 +4,22 @@
 #include "common.glsl"
 #include "exceptions.glsl"
 #include "packed.glsl"
+#include "product.glsl"
 
 layout(constant_id = 1) const uint TOKENS = 1;  // tokens a workgroup
 layout(constant_id = 2) const uint LANES = 32;  // size of a subgroup
 layout(constant_id = 3) const uint SUBGROUPS = 4;
 
-layout(push_constant) uniform Args {
-  U64s packs;      // pack table
-  U32s parts;      // parts of the operation
-  uint64_t x;      // [tokens rounded up to TOKENS][x_stride] f32
-  F32sOut y;       // [tokens][y_stride] f32
-  uint part_count;
-  uint columns_;
-  uint tokens;
-  uint x_stride;   // a multiple of 4
-  uint y_stride;
-  uint add;        // 1: y += instead of y =
-} a;
-
 const uint SLICE = LANES < 32 ? LANES : 32;    // slots of a chunk that a subgroup works on
-layout(constant_id = 6) const bool EARLY = true;
 const uint SLICES = 32 / SLICE;         // workgroups a tile
 const uint ABREAST = LANES / SLICE;     // chunks at once, where a subgroup is larger than a chunk
 
 shared float partial[SUBGROUPS * TOKENS * SLICE];
 
-void write(uint t, uint r, float v) {
-  if (t < a.tokens) {
-    const uint i = t * a.y_stride + r;
-    a.y.at[i] = a.add == 1 ? a.y.at[i] + v : v;
-  }
-}
-
 void main() {
-  const Part part = find_part(a.packs, a.parts, a.part_count, gl_WorkGroupID.x / SLICES);
+  const uint first = gl_WorkGroupID.y * TOKENS;
+  const Part part = part_of(gl_WorkGroupID.x / SLICES, first, 32);
+  if (EXPERTS && part.rows == 0) return;
   const uint tile = gl_WorkGroupID.x / SLICES - part.first_tile, slice = gl_WorkGroupID.x % SLICES;
   const Packed at = packed_at(part.at, part.rows, a.columns_);
   const uint rows = part.rows - 32 * tile;
@@ -45,7 +27,6 @@ void main() {
 
   const uint lane = gl_SubgroupInvocationID, slot = slice * SLICE + lane % SLICE;
   const uint p = slot / 4, s = slot % 4;
-  const uint first = gl_WorkGroupID.y * TOKENS;
   const uint64_t x_at = a.x + uint64_t(first) * a.x_stride * 4;
   F32x4s x = F32x4s(x_at);
   const uint stride = a.x_stride / 4;

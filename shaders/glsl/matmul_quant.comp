@@ -10,19 +10,7 @@ layout(constant_id = 2) const uint SUBGROUPS = 4;
 layout(constant_id = 3) const uint ROWS = 32;      // rows a workgroup
 layout(constant_id = 4) const uint DEPTH = 2;      // of them, on their way at once
 #include "quant.glsl"
-
-layout(push_constant) uniform Args {
-  U64s packs;      // pack table
-  U32s parts;      // parts of the operation
-  uint64_t x;      // [tokens][x_stride] f32
-  F32sOut y;       // [tokens][y_stride] f32
-  uint part_count;
-  uint columns_;
-  uint tokens;
-  uint x_stride;   // a multiple of 4
-  uint y_stride;
-  uint add;        // 1: y += instead of y =
-} a;
+#include "product.glsl"
 
 // What a subgroup has in shared memory: x on its way to the lanes, 16 columns of theirs at a time, then the lanes' sums of every
 // row. What belongs together is a bank or four apart, so that lanes that walk down a column are not in each other's way.
@@ -33,7 +21,8 @@ shared float lines[SUBGROUPS * AREA];
 const uint SUMS = (ROWS + LANES - 1) / LANES;
 
 void main() {
-  const Part part = find_part(a.packs, a.parts, a.part_count, gl_WorkGroupID.x);
+  const Part part = part_of(gl_WorkGroupID.x, gl_WorkGroupID.y, ROWS);
+  if (EXPERTS && part.rows == 0) return;
   const uint row0 = (gl_WorkGroupID.x - part.first_tile) * ROWS;
   const uint rows = min(ROWS, part.rows - row0);
   const uint row_bytes = a.columns_ / BLOCK * BLOCK_BYTES;
@@ -101,7 +90,6 @@ void main() {
   for (uint r = gl_LocalInvocationID.x; r < rows; r += gl_WorkGroupSize.x) {
     float v = 0.0;
     [[unroll]] for (uint g = 0; g < SUBGROUPS; g++) v += lines[g * AREA + r];
-    const uint i = gl_WorkGroupID.y * a.y_stride + part.first_row + row0 + r;
-    a.y.at[i] = a.add == 1 ? a.y.at[i] + v : v;
+    write(gl_WorkGroupID.y, part.first_row + row0 + r, v);
   }
 }

@@ -92,7 +92,7 @@ pub struct RouteArgs {
     pub packs: u64,
     /// `[tokens][logits_stride]` f32, the first `experts` of a row.
     pub logits: u64,
-    /// `[tokens][used]` u32, written: by weight, the largest first; of equals the smaller number first.
+    /// `[tokens][used]` u32, written: as they are chosen, the best first; of equals the smaller number first.
     pub chosen: u64,
     /// `[tokens][used]` f32, written.
     pub weights: u64,

@@ -44,17 +44,20 @@ const PACKED: [Kernel; 6] = [
     packed("matrix_p11", "matmul_matrix", "CODEC_P11"),
     packed("matrix_p12", "matmul_matrix", "CODEC_P12"),
 ];
-const PLAIN: [Kernel; 11] = [
+const PLAIN: [Kernel; 14] = [
     plain("activate"),
     plain("add"),
     plain("attention"),
     plain("attention_merge"),
     plain("cap"),
+    plain("combine"),
+    plain("gather"),
     plain("half_denormals"),
     plain("heads"),
     plain("matrix_layout"),
     plain("norm"),
     plain("read"),
+    plain("route"),
     plain("split"),
 ];
 

@@ -276,8 +276,8 @@ impl Pass<'_> {
                     group_rows: 0,
                     pad: 0,
                 };
-                let multiply =
-                    self.kernels.product(product.form, Batch::Tokens(tokens), (product.tiles, product.tile_rows), product.columns)?;
+                let (tiles, batch) = ((product.tiles, product.tile_rows), Batch::Tokens(tokens));
+                let multiply = self.kernels.product(product.form, batch, tiles, product.columns)?;
                 let [x, y, z] = multiply.groups;
                 let a_tile = x / product.tiles;
                 // products of one operation write different rows, so only the last is followed by a barrier

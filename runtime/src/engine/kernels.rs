@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use symbiote_format::{Activation, ArchivedIndex, Dtype, ModelConfig, Norm, RopeLayout};
+use symbiote_format::{Activation, ArchivedIndex, Dtype, Experts, GroupScore, ModelConfig, Norm, RopeLayout, Scoring};
+use symbiote_shaders::MatmulArgs;
 
 use super::weights::Form;
 use super::{EngineError, KvType, half_denormals, matrix_layout};
@@ -39,12 +40,59 @@ const QUANT_SHARED: u32 = 32 << 10;
 /// Tiles that fill a large device: four for each of some hundred cores.
 const MANY_TILES: u32 = 512;
 
-/// How a part's exceptions are stored, as kernels are told; one that is told nothing looks for none.
+/// How a part's exceptions are stored, as kernels are told.
 fn source_code(source: Dtype) -> u32 {
     match source {
         Dtype::Bf16 => 0,
         Dtype::F16 => 1,
         _ => 2,
+    }
+}
+/// There are no exceptions.
+const NO_SOURCE: u32 = 3;
+
+/// The rows of x and y that a product has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batch {
+    /// Those of so many tokens, all by the same weights.
+    Tokens(u32),
+    /// So many, each `group` of them by an expert of their own: 1, or a multiple of [`WIDE`] ([`Kernels::group_rows`]).
+    Experts {
+        /// All rows.
+        rows: u32,
+        /// Rows that belong to one expert.
+        group: u32,
+    },
+}
+
+impl Batch {
+    /// All rows.
+    fn rows(self) -> u32 {
+        match self {
+            Self::Tokens(rows) | Self::Experts { rows, .. } => rows,
+        }
+    }
+
+    /// One row goes through the same weights, or more do.
+    fn single(self) -> bool {
+        matches!(self, Self::Tokens(1) | Self::Experts { group: 1, .. })
+    }
+
+    /// Times that the tiles of a product are gone through, by different weights.
+    fn experts(self) -> u32 {
+        match self {
+            Self::Tokens(_) => 1,
+            Self::Experts { rows, group } => rows / group.max(1),
+        }
+    }
+
+    /// The kernel's constants, and that of experts.
+    fn told(self, mut constants: Vec<u32>) -> Vec<u32> {
+        if matches!(self, Self::Experts { .. }) {
+            constants.resize(MatmulArgs::EXPERTS as usize, 0);
+            constants.push(1);
+        }
+        constants
     }
 }
 
@@ -179,49 +227,57 @@ impl Kernels {
         self.matrices
     }
 
-    /// `y = W x` for `tokens` tokens over `tiles` tiles of `tile_rows` rows and `columns` columns.
+    /// Rows that belong to one expert at the least, where more than one do: products of `form` take so many at once.
+    pub fn group_rows(&self, form: Form) -> u32 {
+        // a CPU takes packed weights row by row
+        let alone = matches!(form, Form::Packed { .. }) && self.subgroups == 1 && !self.matrices;
+        if alone { 1 } else { WIDE }
+    }
+
+    /// `y = W x` for the rows of `batch` over `tiles` tiles of `tile_rows` rows and `columns` columns; of experts, over as many tiles
+    /// as the largest has.
     pub fn product(
         &self,
         form: Form,
-        tokens: u32,
+        batch: Batch,
         (tiles, tile_rows): (u32, u32),
         columns: u32,
     ) -> Result<Multiply, EngineError> {
-        let groups_of = |wide: u32| tokens.div_ceil(wide);
+        let groups_of = |wide: u32| batch.rows().div_ceil(wide);
+        // what is at work at the same time
+        let all_tiles = tiles.saturating_mul(batch.experts());
         match form {
-            Form::Plain(dtype) if tokens == 1 && self.of_quants(dtype) => {
+            Form::Plain(dtype) if batch.single() && self.of_quants(dtype) => {
                 let (s, depth) = (self.subgroup, QUANT_DEPTH[usize::from(dtype == Dtype::Q5K)]);
-                let subgroups = self.quant_subgroups(dtype, tiles, tile_rows, columns);
-                let constants = vec![s * subgroups, s, subgroups, tile_rows, depth];
+                let subgroups = self.quant_subgroups(dtype, all_tiles, tile_rows, columns);
+                let constants = batch.told(vec![s * subgroups, s, subgroups, tile_rows, depth]);
                 let kernel = self.get(format!("matmul_quant_{dtype}"), constants, Some(s))?;
-                Ok(Multiply { kernel, groups: [tiles, 1, 1] })
+                Ok(Multiply { kernel, groups: [tiles, batch.rows(), 1] })
             }
             Form::Plain(dtype) | Form::Narrowed(dtype) => {
-                let wide = if tokens > 1 { WIDE } else { 1 };
+                let wide = if batch.single() { 1 } else { WIDE };
                 // a tile's rows, however many subgroups a workgroup may have
                 let most = 1 << (self.most / self.subgroup).max(1).ilog2();
                 let subgroups = (tile_rows / self.rows).min(most).max(1);
                 let local = self.subgroup * subgroups;
-                let mut constants = vec![local, wide, tile_rows / subgroups, (self.subgroups == 1).into()];
-                if matches!(form, Form::Narrowed(_)) {
-                    constants.push(source_code(Dtype::F32));
-                }
-                let kernel = self.get(format!("matmul_{dtype}"), constants, Some(self.subgroup))?;
+                let source = if matches!(form, Form::Narrowed(_)) { source_code(Dtype::F32) } else { NO_SOURCE };
+                let constants = vec![local, wide, tile_rows / subgroups, (self.subgroups == 1).into(), source];
+                let kernel = self.get(format!("matmul_{dtype}"), batch.told(constants), Some(self.subgroup))?;
                 Ok(Multiply { kernel, groups: [tiles, groups_of(wide), 1] })
             }
-            Form::Packed { codec, source } if tokens > 1 && self.matrices => {
-                let subgroups = self.subgroups_for(tiles, columns, MATRIX_SUBGROUPS);
+            Form::Packed { codec, source } if !batch.single() && self.matrices => {
+                let subgroups = self.subgroups_for(all_tiles, columns, MATRIX_SUBGROUPS);
                 let constants = vec![self.subgroup * subgroups, WIDE, 0, subgroups, source_code(source), 1];
-                let kernel = self.get(format!("matrix_{codec}"), constants, Some(self.subgroup))?;
+                let kernel = self.get(format!("matrix_{codec}"), batch.told(constants), Some(self.subgroup))?;
                 Ok(Multiply { kernel, groups: [tiles, groups_of(WIDE), 1] })
             }
             Form::Packed { codec, source } => {
                 let gpu = self.subgroups > 1;
-                let wide = if gpu && tokens > 1 { 4 } else { 1 };
-                let subgroups = if gpu { self.subgroups_for(tiles, columns, PACKED_SUBGROUPS) } else { 1 };
+                let wide = if gpu && !batch.single() { 4 } else { 1 };
+                let subgroups = if gpu { self.subgroups_for(all_tiles, columns, PACKED_SUBGROUPS) } else { 1 };
                 let (s, source) = (self.subgroup, source_code(source));
                 let constants = vec![s * subgroups, wide, s, subgroups, source];
-                let kernel = self.get(format!("matmul_{codec}"), constants, Some(s))?;
+                let kernel = self.get(format!("matmul_{codec}"), batch.told(constants), Some(s))?;
                 Ok(Multiply { kernel, groups: [tiles * PACKED_TILE.div_ceil(s), groups_of(wide), 1] })
             }
         }
@@ -252,6 +308,26 @@ impl Kernels {
     pub fn split(&self) -> Result<Arc<Pipeline>, EngineError> {
         let local = self.most.min(1024) / self.subgroup * self.subgroup;
         self.get("split", vec![local, (local > self.subgroup).into()], Some(self.subgroup))
+    }
+
+    /// The choice of experts, one token a workgroup.
+    pub fn route(&self, experts: &Experts) -> Result<Arc<Pipeline>, EngineError> {
+        let grouped = experts.groups_used < experts.groups;
+        let sigmoid = experts.scoring == Scoring::Sigmoid;
+        let best_two = grouped && experts.group_score == GroupScore::BestTwo;
+        let most = experts.count + if grouped { experts.groups } else { 0 };
+        let constants = vec![self.subgroup, sigmoid.into(), best_two.into(), experts.normalized.into(), most];
+        self.get("route", constants, Some(self.subgroup))
+    }
+
+    /// Rows of x, one after another.
+    pub fn gather(&self) -> Result<Arc<Pipeline>, EngineError> {
+        self.get("gather", vec![self.local], None)
+    }
+
+    /// The sum of what a token's experts made, added to x.
+    pub fn combine(&self) -> Result<Arc<Pipeline>, EngineError> {
+        self.get("combine", vec![self.local], None)
     }
 
     /// A norm of rows of `columns`, or what is added of it.

@@ -8,7 +8,7 @@ use symbiote_format::Dtype;
 use symbiote_shaders::{MatmulArgs, PartArgs};
 
 use super::EngineError;
-use super::kernels::{Kernels, Probed};
+use super::kernels::{Batch, Kernels, Probed};
 use super::shader_source::BuiltIn;
 use super::weights::Form;
 use crate::gpu::{Buffer, Gpu, GpuOptions, Memory, QueueKind, ShaderCache};
@@ -81,7 +81,7 @@ fn vram(gpu: &Gpu, time: Duration) -> Result<f64, EngineError> {
     };
     let form = Form::Plain(Dtype::F32);
     let tile_rows = kernels.tile_rows(form, rows);
-    let multiply = kernels.product(form, 1, (rows.div_ceil(tile_rows), tile_rows), COLUMNS)?;
+    let multiply = kernels.product(form, Batch::Tokens(1), (rows.div_ceil(tile_rows), tile_rows), COLUMNS)?;
     let kept = Arc::new((weights, x, y, table, parts));
     let round = || -> Result<(), EngineError> {
         let mut recorder = gpu.recorder("vram")?;
