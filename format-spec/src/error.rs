@@ -255,6 +255,52 @@ pub enum FormatError {
         /// Rows it has.
         rows: u64,
     },
+    /// A tensor of a mixture of experts in a model, or in no layer, that has none.
+    #[error("tensor {name} is of a mixture of experts: it must be in a layer, and the model must say experts.count")]
+    MixtureUnsaid {
+        /// The tensor.
+        name: String,
+    },
+    /// A tensor of a mixture of experts of another shape than the hyperparameters ask for.
+    #[error("tensor {name} is {} x {}, and the hyperparameters ask for {} x {}", .found[0], .found[1], .expected[0], .expected[1])]
+    MixtureShape {
+        /// The tensor.
+        name: String,
+        /// Its rows and columns.
+        found: [u64; 2],
+        /// What they must be.
+        expected: [u64; 2],
+    },
+    /// Neither one tensor for all experts nor one for each.
+    #[error("layer {layer} has {found} tensors {kind}: it must have one of all {count} experts, or {count}")]
+    ExpertCount {
+        /// Their kind.
+        kind: &'static str,
+        /// The layer.
+        layer: u32,
+        /// How many there are.
+        found: u64,
+        /// Experts of a layer.
+        count: u64,
+    },
+    /// A pack of role expert that is not the next expert of its layer.
+    #[error(
+        "pack {pack}: it must hold expert {expert} of its layer, all rows of it and nothing else, right behind the expert before"
+    )]
+    ExpertPack {
+        /// The pack.
+        pack: usize,
+        /// The expert that comes next.
+        expert: u64,
+    },
+    /// Rows of an expert in a pack of another role.
+    #[error("part {part}: rows of {tensor} are of experts and must be in packs of role expert")]
+    ExpertPart {
+        /// The part.
+        part: usize,
+        /// The tensor.
+        tensor: String,
+    },
     /// The index does not start where the last segment ends.
     #[error("the index is at {found} and the last segment ends at {expected}")]
     IndexGap {

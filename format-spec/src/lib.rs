@@ -18,6 +18,7 @@ mod header;
 mod index;
 mod layout;
 pub mod limits;
+mod mixture;
 mod model;
 mod params;
 mod role;

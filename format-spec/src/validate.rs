@@ -6,13 +6,13 @@ use crate::codec::Shape;
 use crate::index::{ArchivedPart, ArchivedTensor, ArchivedTokenizer, ArchivedWeightPack};
 use crate::{
     ArchivedIndex, Codec, Dtype, FormatError, HEADER_LEN, Index, ModelConfig, NO_ID, NO_LAYER, PART_ALIGN, PackRole,
-    Param, Result, SEGMENT_ALIGN, TensorKind, TokenizerKind, align_up, limits,
+    Param, Result, SEGMENT_ALIGN, TensorKind, TokenizerKind, align_up, limits, mixture,
 };
 
 /// What is needed of a tensor to check its parts.
-struct Rows {
-    rows: u64,
-    columns: u32,
+pub(crate) struct Rows {
+    pub rows: u64,
+    pub columns: u32,
     dtype: Dtype,
     row_bytes: u64,
     /// Rows that parts have covered so far.
@@ -41,6 +41,7 @@ pub(crate) fn validate(index: &ArchivedIndex, index_offset: u64) -> Result<Model
             return Err(FormatError::TensorIncomplete { name: t.name.as_str().into(), found, rows });
         }
     }
+    mixture::check(index, &config, &tensors)?;
     if let Some(t) = index.tokenizer.as_ref() {
         tokenizer(t, &config)?;
     }

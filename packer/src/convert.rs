@@ -52,7 +52,7 @@ pub fn convert(
     }
     check_tied_head(&checkpoint, input)?;
     let stored = std::mem::take(&mut checkpoint.tensors);
-    let tensors = architecture::assign(checkpoint.architecture, checkpoint.layout, &checkpoint.config, stored);
+    let tensors = architecture::assign(checkpoint.architecture, checkpoint.layout, &checkpoint.model, stored);
     let Draft { mut index, index_offset, stored } = draft(&checkpoint, tensors.at(input)?, options.pack_size, input)?;
     let outline = Outline::of(&index).at(input)?;
     let origin = Files { outline: &outline, files: &checkpoint.files, stored: &stored };
@@ -102,7 +102,7 @@ fn check_tied_head(checkpoint: &Checkpoint, input: &Path) -> Result<(), Error> {
     let (Some(head), Some(embedding)) = (find(TensorKind::Output), find(TensorKind::TokenEmbedding)) else {
         return Ok(());
     };
-    if !checkpoint.config.tied_embeddings || same_bytes(&checkpoint.files, head, embedding)? {
+    if !checkpoint.model.config.tied_embeddings || same_bytes(&checkpoint.files, head, embedding)? {
         return Ok(());
     }
     let (head, embedding) = (head.name.clone(), embedding.name.clone());

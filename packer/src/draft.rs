@@ -34,7 +34,7 @@ pub(crate) fn draft(
         return Err(Problem::PackSize { found: target }).at(input);
     }
     let shapes = tensors.iter().map(plan_tensor).collect::<Result<Vec<_>, _>>().at(input)?;
-    let planned = plan(&shapes, &checkpoint.config, target).at(input)?;
+    let planned = plan(&shapes, &checkpoint.model.config, target).at(input)?;
     let order = order_of_first_part(&planned, tensors.len());
     let mut number = vec![0; tensors.len()];
     for (new, old) in (0u32..).zip(&order) {
@@ -45,7 +45,7 @@ pub(crate) fn draft(
     let tensors: Vec<ModelTensor> = order.into_iter().filter_map(|old| tensors[old].take()).collect();
     let mut index = Index {
         architecture: checkpoint.architecture.name.into(),
-        params: checkpoint.config.to_params(),
+        params: checkpoint.model.config.to_params(),
         tokenizer: checkpoint.tokenizer.clone(),
         tensors: tensors.iter().map(index_tensor).collect(),
         packs,

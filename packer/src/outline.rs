@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use symbiote_format::codec::Shape;
-use symbiote_format::{ArchivedIndex, Dtype, FormatError, Index, limits};
+use symbiote_format::{ArchivedIndex, Dtype, FormatError, Index, TensorKind, limits};
 
 use crate::error::Problem;
+use crate::planner::is_vector;
 use crate::policy::TensorFacts;
 
 /// A tensor seen as a matrix.
@@ -16,6 +17,8 @@ pub(crate) struct Matrix {
     pub rows: u32,
     pub columns: u32,
     pub row_bytes: u64,
+    /// Kernels read it as it is stored.
+    pub vector: bool,
 }
 
 /// Rows of one tensor.
@@ -45,19 +48,26 @@ impl Matrix {
         let (columns, outer) = shape.split_last().ok_or_else(refuse)?;
         let rows = outer.iter().try_fold(1u64, |n, d| n.checked_mul(*d)).and_then(number).ok_or_else(refuse)?;
         let row_bytes = dtype.row_bytes(*columns).ok_or_else(refuse)?;
-        Ok(Self { name: name.into(), dtype, rows, columns: number(*columns).ok_or_else(refuse)?, row_bytes })
+        Ok(Self {
+            name: name.into(),
+            dtype,
+            rows,
+            columns: number(*columns).ok_or_else(refuse)?,
+            row_bytes,
+            vector: rows == 1,
+        })
     }
 
     /// What a policy needs to know of it.
     pub fn facts(&self) -> TensorFacts {
-        TensorFacts { dtype: self.dtype, rows: self.rows, bytes: u64::from(self.rows) * self.row_bytes }
+        TensorFacts { dtype: self.dtype, vector: self.vector, bytes: u64::from(self.rows) * self.row_bytes }
     }
 }
 
 impl Outline {
     /// That of an index which has been checked.
     pub fn of(index: &Index) -> Result<Self, Problem> {
-        let tensors = index.tensors.iter().map(|t| (t.name.as_str(), t.dtype, t.shape.clone()));
+        let tensors = index.tensors.iter().map(|t| (t.name.as_str(), t.kind, t.dtype, t.shape.clone()));
         let packs = index.packs.iter().map(|p| (p.first_part, p.part_count));
         let parts = index.parts.iter().map(|p| (p.tensor, p.row, p.rows));
         Self::new(tensors, packs, parts)
@@ -66,20 +76,23 @@ impl Outline {
     /// That of an archive.
     pub fn of_archived(index: &ArchivedIndex) -> Result<Self, Problem> {
         let shape = |t: &symbiote_format::ArchivedTensor| t.shape.iter().map(|d| d.to_native()).collect();
-        let tensors = index.tensors.iter().map(|t| (t.name.as_str(), t.dtype.to_native(), shape(t)));
+        let tensors =
+            index.tensors.iter().map(|t| (t.name.as_str(), t.kind.to_native(), t.dtype.to_native(), shape(t)));
         let packs = index.packs.iter().map(|p| (p.first_part.to_native(), p.part_count.to_native()));
         let parts = index.parts.iter().map(|p| (p.tensor.to_native(), p.row.to_native(), p.rows.to_native()));
         Self::new(tensors, packs, parts)
     }
 
     fn new<'a>(
-        tensors: impl Iterator<Item = (&'a str, u16, Vec<u64>)>,
+        tensors: impl Iterator<Item = (&'a str, u16, u16, Vec<u64>)>,
         packs: impl Iterator<Item = (u32, u32)>,
         parts: impl Iterator<Item = (u32, u32, u32)>,
     ) -> Result<Self, Problem> {
-        let matrix = |(name, dtype, shape): (&str, u16, Vec<u64>)| {
+        let matrix = |(name, kind, dtype, shape): (&str, u16, u16, Vec<u64>)| {
             // the type has been found in its table
-            Matrix::new(name, Dtype::from_code(dtype).unwrap_or(Dtype::F32), &shape)
+            let matrix = Matrix::new(name, Dtype::from_code(dtype).unwrap_or(Dtype::F32), &shape)?;
+            let vector = matrix.vector || TensorKind::from_code(kind).is_some_and(is_vector);
+            Ok::<_, FormatError>(Matrix { vector, ..matrix })
         };
         let packs = packs.map(|(first, count)| first as usize..first as usize + count as usize).collect();
         let parts = parts.map(|(tensor, row, rows)| PartRows { tensor: tensor as usize, row, rows }).collect();

@@ -1,12 +1,14 @@
 //! Cutting a model's tensors into packs: pure arithmetic on rows.
 
+use std::collections::HashMap;
+
 use symbiote_format::{ModelConfig, NO_LAYER, PackRole, TensorKind, limits};
 
 /// Packs are cut at multiples of this many rows where their size allows, so that a kernel's tile of rows lies in one pack.
 pub(crate) const ROW_GRAIN: u32 = 64;
 
-/// The vectors of a layer, which share a pack.
-const VECTORS: [TensorKind; 16] = [
+/// The vectors of a layer, which share a pack; those of experts are as many as there are experts.
+const VECTORS: [TensorKind; 22] = [
     TensorKind::AttentionNorm,
     TensorKind::AttentionNormBias,
     TensorKind::QueryKeyValueBias,
@@ -23,7 +25,23 @@ const VECTORS: [TensorKind; 16] = [
     TensorKind::FfnUpBias,
     TensorKind::FfnDownBias,
     TensorKind::PostFfnNorm,
+    TensorKind::RouterBias,
+    TensorKind::ExpertScoreBias,
+    TensorKind::ExpertGateBias,
+    TensorKind::ExpertUpBias,
+    TensorKind::ExpertDownBias,
+    TensorKind::SharedRouter,
 ];
+
+/// What an expert has, in the order in which it is in a pack.
+const EXPERT: [TensorKind; 4] =
+    [TensorKind::ExpertGate, TensorKind::ExpertUp, TensorKind::ExpertGateUp, TensorKind::ExpertDown];
+
+/// True for what is added or multiplied, not summed over: kernels read it as it is stored.
+pub(crate) fn is_vector(kind: TensorKind) -> bool {
+    let of_no_layer = [TensorKind::RopeFactors, TensorKind::OutputNorm, TensorKind::OutputNormBias];
+    VECTORS.contains(&kind) || of_no_layer.contains(&kind)
+}
 
 /// What the planner needs to know of a tensor.
 #[derive(Clone, Copy, Debug)]
@@ -71,32 +89,50 @@ pub enum PlanError {
 }
 
 /// Cuts `tensors` into packs near `target` bytes, in execution order: rope factors, embedding, positions; of each layer its
-/// vectors, attention heads, attention output, feed-forward blocks and down projection; output norm, head; unused tensors.
+/// vectors, attention heads, attention output, router, feed-forward blocks and down projection (of what every token goes
+/// through), experts; output norm, head; unused tensors.
 ///
 /// Every row of every tensor is in exactly one pack, and rows ascend over the packs. A pack is larger than `target` only
-/// where a single key-value group, row or small tensor is.
+/// where a single key-value group, row, small tensor or router is; an expert is one pack, whatever its size.
 pub(crate) fn plan(tensors: &[PlanTensor], config: &ModelConfig, target: u64) -> Result<Vec<PlannedPack>, PlanError> {
-    let mut planner = Planner { tensors, target, packs: Vec::new() };
-    planner.whole(NO_LAYER, &[TensorKind::RopeFactors])?;
+    let mut planner = Planner { tensors, places: places(tensors), target, packs: Vec::new() };
+    planner.whole(PackRole::Norms, NO_LAYER, &[TensorKind::RopeFactors])?;
     planner.rows(PackRole::Embedding, NO_LAYER, &[TensorKind::TokenEmbedding])?;
     planner.rows(PackRole::Embedding, NO_LAYER, &[TensorKind::PositionEmbedding])?;
     for layer in 0..config.layer_count {
-        planner.whole(layer, &VECTORS)?;
+        planner.whole(PackRole::Norms, layer, &VECTORS)?;
         planner.heads(layer, config)?;
         planner.rows(PackRole::AttentionHeads, layer, &[TensorKind::QueryKeyValue])?;
         planner.rows(PackRole::AttentionOutput, layer, &[TensorKind::AttentionOutput])?;
+        planner.whole(PackRole::Router, layer, &[TensorKind::Router])?;
         planner.rows(PackRole::MlpBlock, layer, &[TensorKind::FfnGate, TensorKind::FfnUp])?;
         planner.rows(PackRole::MlpBlock, layer, &[TensorKind::FfnGateUp])?;
         planner.rows(PackRole::MlpDown, layer, &[TensorKind::FfnDown])?;
+        planner.rows(PackRole::MlpBlock, layer, &[TensorKind::SharedGate, TensorKind::SharedUp])?;
+        planner.rows(PackRole::MlpBlock, layer, &[TensorKind::SharedGateUp])?;
+        planner.rows(PackRole::MlpDown, layer, &[TensorKind::SharedDown])?;
+        planner.experts(layer, config)?;
     }
-    planner.whole(NO_LAYER, &[TensorKind::OutputNorm, TensorKind::OutputNormBias])?;
+    planner.whole(PackRole::Norms, NO_LAYER, &[TensorKind::OutputNorm, TensorKind::OutputNormBias])?;
     planner.rows(PackRole::Head, NO_LAYER, &[TensorKind::Output])?;
     planner.unused()?;
     Ok(planner.packs)
 }
 
+/// The tensors of each layer and kind.
+type Places = HashMap<(u32, TensorKind), Vec<usize>>;
+
+fn places(tensors: &[PlanTensor]) -> Places {
+    let mut places = Places::new();
+    for (number, t) in tensors.iter().enumerate() {
+        places.entry((t.layer, t.kind)).or_default().push(number);
+    }
+    places
+}
+
 struct Planner<'a> {
     tensors: &'a [PlanTensor],
+    places: Places,
     target: u64,
     packs: Vec<PlannedPack>,
 }
@@ -110,14 +146,18 @@ struct UnitRows {
 
 impl Planner<'_> {
     fn find(&self, layer: u32, kind: TensorKind) -> Option<usize> {
-        self.tensors.iter().position(|t| t.layer == layer && t.kind == kind)
+        self.all(layer, kind).first().copied()
+    }
+
+    fn all(&self, layer: u32, kind: TensorKind) -> &[usize] {
+        self.places.get(&(layer, kind)).map_or(&[], Vec::as_slice)
     }
 
     /// Small tensors, whole, in one pack.
-    fn whole(&mut self, layer: u32, kinds: &[TensorKind]) -> Result<(), PlanError> {
+    fn whole(&mut self, role: PackRole, layer: u32, kinds: &[TensorKind]) -> Result<(), PlanError> {
         let found: Vec<usize> = kinds.iter().filter_map(|kind| self.find(layer, *kind)).collect();
         let parts = found.into_iter().map(|tensor| RowRange { tensor, row: 0, rows: self.tensors[tensor].rows });
-        self.push(PackRole::Norms, layer, parts.collect())
+        self.push(role, layer, parts.collect())
     }
 
     /// Tensors of equally many rows, the same rows of each in a pack.
@@ -137,6 +177,26 @@ impl Planner<'_> {
             kinds.into_iter().filter_map(|(kind, rows)| Some(UnitRows { tensor: self.find(layer, kind)?, rows }));
         let units: Vec<_> = units.collect();
         self.cut(PackRole::AttentionHeads, layer, &units, config.kv_head_count)
+    }
+
+    /// Each expert in a pack of its own, in order. Of every kind there is one tensor for all experts, or one for each.
+    fn experts(&mut self, layer: u32, config: &ModelConfig) -> Result<(), PlanError> {
+        let count = config.design.experts.as_ref().map_or(0, |experts| experts.count);
+        for expert in 0..count {
+            let part = |kind: &TensorKind| match self.all(layer, *kind) {
+                [of_all] => {
+                    let rows = self.tensors[*of_all].rows / count;
+                    Some(RowRange { tensor: *of_all, row: expert * rows, rows })
+                }
+                of_each => {
+                    let tensor = *of_each.get(expert as usize)?;
+                    Some(RowRange { tensor, row: 0, rows: self.tensors[tensor].rows })
+                }
+            };
+            let parts = EXPERT.iter().filter_map(part).collect();
+            self.push(PackRole::Expert, layer, parts)?;
+        }
+        Ok(())
     }
 
     /// Tensors that no computation reads, each in packs of its own.

@@ -44,7 +44,8 @@ pub struct PolicyError {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TensorFacts {
     pub dtype: Dtype,
-    pub rows: u32,
+    /// Kernels read it as it is stored.
+    pub vector: bool,
     /// Its length in the source.
     pub bytes: u64,
 }
@@ -77,7 +78,7 @@ impl Policy {
 
 /// Kernels read vectors (norms, biases, rope divisors) as they are in the source.
 fn read_plainly(tensor: TensorFacts) -> bool {
-    tensor.rows == 1 || tensor.bytes < SMALL
+    tensor.vector || tensor.bytes < SMALL
 }
 
 /// A part's length by a codec.
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     fn matrix(dtype: Dtype) -> TensorFacts {
-        TensorFacts { dtype, rows: 64, bytes: 64 * 4096 }
+        TensorFacts { dtype, vector: false, bytes: 64 * 4096 }
     }
 
     fn auto(target: Target) -> Policy {
@@ -133,9 +134,9 @@ mod tests {
     #[test]
     fn vectors_and_small_tensors_are_raw_to_run_whatever_is_wished() {
         let p12 = Policy::new(Target::Run, Choice::Only(Codec::P12)).unwrap();
-        let vector = TensorFacts { dtype: Dtype::Bf16, rows: 1, bytes: 1 << 20 };
-        let small = TensorFacts { dtype: Dtype::Bf16, rows: 8, bytes: SMALL - 1 };
-        let large = TensorFacts { dtype: Dtype::Bf16, rows: 8, bytes: SMALL };
+        let vector = TensorFacts { dtype: Dtype::Bf16, vector: true, bytes: 1 << 20 };
+        let small = TensorFacts { dtype: Dtype::Bf16, vector: false, bytes: SMALL - 1 };
+        let large = TensorFacts { dtype: Dtype::Bf16, vector: false, bytes: SMALL };
         for policy in [auto(Target::Run), p12] {
             assert_eq!(policy.candidates(vector), []);
             assert_eq!(policy.candidates(small), []);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use symbiote_format::{Dtype, Metadata, ModelConfig, TensorKind};
 
-use crate::architecture::{self, ArchitectureError, Layout};
+use crate::architecture::{self, ArchitectureError, Hyperparameters, LayerFlags, Layout};
 use crate::archive_writer;
 use crate::convert::ConvertOptions;
 use crate::draft::{Draft, draft};
@@ -14,6 +14,7 @@ use crate::monitor::Monitor;
 use crate::origin::Origin;
 use crate::outline::Outline;
 use crate::output::Output;
+use crate::planner::is_vector;
 use crate::report::ArchiveReport;
 use crate::segments::Segments;
 use crate::source::Checkpoint;
@@ -51,7 +52,8 @@ pub fn synthesize(
 ) -> Result<ArchiveReport, Error> {
     // reading checks the limits, and what one hyperparameter asks of another
     let config = ModelConfig::from_params(config.to_params()).map_err(ArchitectureError::from).at(output)?;
-    let (architecture, _) = architecture::by_gguf_name("llama").at(output)?;
+    let name = if config.design.experts.is_some() { "qwen3moe" } else { "llama" };
+    let (architecture, _) = architecture::by_gguf_name(name).at(output)?;
     let layout = Layout::HuggingFace;
     let scales = scales_of(dtype).unwrap_or_default();
     if scales.is_empty() && dtype != Dtype::Bf16 {
@@ -62,16 +64,18 @@ pub fn synthesize(
         })
         .at(output);
     }
-    let mut tensors = architecture::required(architecture, layout, &config, dtype);
+    let mixtures = LayerFlags::of(&config, |_| config.design.experts.is_some());
+    let model = Hyperparameters { config, mixtures };
+    let mut tensors = architecture::required(architecture, layout, &model, dtype);
     tensors.iter_mut().filter(|t| t.stored.shape.len() == 1).for_each(|t| t.stored.dtype = Dtype::Bf16);
     let metadata = vec![Metadata { key: "general.name".into(), value: "synthetic weights".into() }];
     let (files, tokenizer) = (Vec::new(), None);
-    let checkpoint = Checkpoint { layout, files, tensors: Vec::new(), architecture, config, tokenizer, metadata };
+    let checkpoint = Checkpoint { layout, files, tensors: Vec::new(), architecture, model, tokenizer, metadata };
     let Draft { mut index, index_offset, .. } = draft(&checkpoint, tensors, options.pack_size, output)?;
     index.provenance.source_format = "synthetic".into();
 
     let outline = Outline::of(&index).at(output)?;
-    let norm = |kind| [TensorKind::AttentionNorm, TensorKind::FfnNorm, TensorKind::OutputNorm].contains(&kind);
+    let norm = is_vector;
     let norms = index.tensors.iter().map(|t| TensorKind::from_code(t.kind).is_some_and(norm)).collect();
     let origin = MadeUp { outline: &outline, norms, values: quantiles(), scales };
     let mut out = Output::create(output, index_offset, options.force)?;

@@ -90,6 +90,43 @@ const ARCHITECTURES: [&str; 14] = [
     "tiny-gpt2",
 ];
 
+/// Mixtures of experts, likewise. They join the list above once the engine runs them.
+const MIXTURES: [&str; 6] =
+    ["tiny-mixtral", "tiny-qwen3moe", "tiny-qwen3moe-dense", "tiny-qwen2moe", "tiny-olmoe", "tiny-granitemoe"];
+
+/// Both sources of a model, those that there are.
+fn sources(name: &str) -> impl Iterator<Item = String> {
+    let gguf = format!("{name}/{name}.gguf");
+    let sources = [(name.to_owned(), format!("{name}/config.json")), (gguf.clone(), gguf)];
+    sources.into_iter().filter(|(_, file)| fixtures::path(file).exists()).map(|(source, _)| source)
+}
+
+/// Every expert of every layer that routes tokens is one pack, and the routes of the golden file fit the archive.
+#[test]
+fn mixtures_are_packed_expert_by_expert() {
+    for name in MIXTURES {
+        let golden = fixtures::json(&format!("{name}/golden.json"));
+        for source in sources(name) {
+            let file = PakFile::open(&fixtures::pak(&source)).unwrap();
+            let archive = file.archive();
+            let experts = archive.config().design.experts.clone().unwrap();
+            for (layer, routes) in (0..).zip(golden["routes"].as_array().unwrap()) {
+                let of_layer = |p: &&symbiote_format::ArchivedWeightPack| {
+                    p.layer == layer && p.role == symbiote_format::PackRole::Expert.code()
+                };
+                let packs = archive.index().packs.iter().filter(of_layer).count();
+                let tokens = routes.as_array();
+                assert_eq!(packs, if tokens.is_some() { experts.count as usize } else { 0 }, "{source}, layer {layer}");
+                for token in tokens.into_iter().flatten() {
+                    let chosen = ids(token);
+                    assert!(chosen.len() == experts.used as usize && chosen.is_sorted(), "{source}: {chosen:?}");
+                    assert!(chosen.iter().all(|expert| *expert < experts.count), "{source}: {chosen:?}");
+                }
+            }
+        }
+    }
+}
+
 /// Over 64 tokens, which are far beyond every window, as one batch and in batches of 7; LongRoPE on either side of the
 /// original context.
 #[test]
@@ -103,9 +140,7 @@ fn every_architecture_equals_transformers() {
         };
         let expected = rows("golden.f32");
         let short = golden["short"].as_u64().map(|n| (n as usize, rows("golden-short.f32")));
-        let gguf = format!("{name}/{name}.gguf");
-        let sources = [(name.to_owned(), format!("{name}/config.json")), (gguf.clone(), gguf)];
-        for (source, _) in sources.into_iter().filter(|(_, file)| fixtures::path(file).exists()) {
+        for source in sources(name) {
             let pak = fixtures::pak(&source);
             let mut engine = open(&pak, KvType::F32, 64);
             let whole = worst(&logits(&mut engine, &tokens), &expected);

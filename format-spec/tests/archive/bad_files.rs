@@ -2,11 +2,11 @@
 
 use symbiote_format::codec::CodecError;
 use symbiote_format::{
-    Archive, Codec, Dtype, FormatError, Header, Index, MAGIC, NO_ID, Param, ParamError, Sha256, Tensor, Tokenizer,
-    limits,
+    Archive, Codec, Dtype, FormatError, Header, Index, MAGIC, NO_ID, NO_LAYER, PackRole, Param, ParamError, Sha256,
+    Tensor, TensorKind, Tokenizer, limits,
 };
 
-use crate::support::{Bytes, seal, tiny};
+use crate::support::{Bytes, Draft, mixture, seal, tiny};
 
 fn refused(file: &[u8]) -> FormatError {
     let mut aligned = Bytes::new();
@@ -247,6 +247,59 @@ fn hyperparameters() {
     assert!(matches!(mixed, FormatError::Param(ParamError::Range { key: "rope.layout", .. })));
 }
 
+/// What a file says of a mixture of experts whose index was changed.
+fn mixed(change: impl FnOnce(&mut Index)) -> FormatError {
+    let mut draft = mixture();
+    change(&mut draft.index);
+    refused(&draft.seal())
+}
+
+#[test]
+fn mixtures_of_experts() {
+    Archive::parse(&mixture().seal()).unwrap();
+    let unsaid = |name: &str| FormatError::MixtureUnsaid { name: name.into() };
+    let dense = mixed(|i| i.params.retain(|p| !p.key.starts_with("experts.")));
+    assert_eq!(dense, unsaid("0.router"));
+    assert_eq!(mixed(|i| i.tensors[1].layer = u32::MAX), unsaid("0.router.bias"));
+
+    let shape = |name: &str, found, expected| FormatError::MixtureShape { name: name.into(), found, expected };
+    assert_eq!(mixed(|i| i.tensors[0].kind = 59), shape("0.router", [3, 32], [8, 32]));
+    assert_eq!(mixed(|i| i.tensors[1].kind = 61), shape("0.router.bias", [1, 3], [1, 32]));
+    assert_eq!(mixed(|i| i.tensors[5].kind = 55), shape("0.down.bias", [3, 32], [3, 4]));
+    let wider = mixed(|i| i.params.iter_mut().find(|p| p.key == "experts.ffn_size").unwrap().numbers[0] = 5.0);
+    assert_eq!(wider, shape("0.gate", [12, 32], [15, 32]));
+    let more = mixed(|i| i.params.iter_mut().find(|p| p.key == "experts.count").unwrap().numbers[0] = 4.0);
+    assert_eq!(more, shape("0.router", [3, 32], [4, 32]));
+    assert_eq!(mixed(|i| i.tensors[4].kind = 54), shape("0.down", [96, 4], [24, 32]));
+    let count = |kind, found| FormatError::ExpertCount { kind, layer: 1, found, count: 3 };
+    assert_eq!(mixed(|i| i.tensors[12].kind = 255), count("ffn_gate_up_exps", 2));
+
+    let pack = |pack, expert| FormatError::ExpertPack { pack, expert };
+    // experts 0 and 1 of layer 1 in each other's place
+    let swapped = mixed(|i| (i.parts[14].tensor, i.parts[16].tensor) = (i.parts[16].tensor, i.parts[14].tensor));
+    assert_eq!(swapped, pack(7, 0));
+    assert_eq!(mixed(|i| i.packs[8].layer = 0), pack(8, 3));
+    assert_eq!(mixed(|i| i.packs[0].role = 5), pack(0, 0));
+    assert_eq!(mixed(|i| i.packs[3].role = 7), FormatError::ExpertPart { part: 6, tensor: "0.gate".into() });
+    let mut split = Draft::default();
+    let whole = mixture();
+    (split.index.params, split.index.tensors) = (whole.index.params, whole.index.tensors[2..5].to_vec());
+    split.pack(PackRole::Expert, 0, &[(0, 0, 2), (1, 0, 4), (2, 0, 32)]);
+    split.pack(PackRole::Expert, 0, &[(0, 2, 10), (1, 4, 8), (2, 32, 64)]);
+    assert_eq!(refused(&split.seal()), pack(0, 0));
+    // between experts 0 and 1 lies something else
+    let mut apart = Draft::default();
+    apart.index = split.index.clone();
+    (apart.index.packs, apart.index.parts) = (Vec::new(), Vec::new());
+    let other = apart.tensor("other", TensorKind::Unused, Dtype::F32, NO_LAYER, &[1]);
+    apart.pack(PackRole::Expert, 0, &[(0, 0, 4), (1, 0, 4), (2, 0, 32)]);
+    apart.pack(PackRole::Norms, NO_LAYER, &[(other, 0, 1)]);
+    for expert in 1..3 {
+        apart.pack(PackRole::Expert, 0, &[(0, expert * 4, 4), (1, expert * 4, 4), (2, expert * 32, 32)]);
+    }
+    assert_eq!(refused(&apart.seal()), pack(2, 1));
+}
+
 #[test]
 fn tokenizers() {
     assert_eq!(tokenizer(|t| t.tokens.clear()), "it has 0 tokens and the embedding has 4 rows");
@@ -292,6 +345,11 @@ fn every_variant_has_its_bad_file(error: FormatError) {
         | E::PartCoded { .. }
         | E::TensorIncomplete { .. } => parts(),
         E::SegmentCorrupt { .. } | E::PaddingNotZero { .. } => segments_and_padding(),
+        E::MixtureUnsaid { .. }
+        | E::MixtureShape { .. }
+        | E::ExpertCount { .. }
+        | E::ExpertPack { .. }
+        | E::ExpertPart { .. } => mixtures_of_experts(),
         E::Param(_) => hyperparameters(),
         E::Tokenizer { .. } => tokenizers(),
         // A writer's error: nothing that fits memory is known to cause it.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use symbiote_format::{Archive, Codec, Dtype, NO_LAYER, PackRole, TensorKind};
 
-use crate::support::{Draft, tiny};
+use crate::support::{Draft, mixture, tiny};
 
 /// What `read_pak.py` prints.
 fn listing(archive: &Archive<'_>) -> String {
@@ -88,6 +88,22 @@ fn it_lists_the_golden_archive() {
     let file = tiny().seal();
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1.pak");
     assert_same(&read(Path::new(golden)).unwrap(), &listing(&Archive::parse(&file).unwrap()));
+}
+
+#[test]
+fn it_lists_a_mixture_of_experts() {
+    let file = mixture().seal();
+    assert_same(&read(&written("mixture.pak", &file)).unwrap(), &listing(&Archive::parse(&file).unwrap()));
+    let complaint = |name, change: &dyn Fn(&mut symbiote_format::Index)| {
+        let mut draft = mixture();
+        change(&mut draft.index);
+        read(&written(name, &draft.seal())).unwrap_err()
+    };
+    assert!(complaint("x1.pak", &|i| i.params.retain(|p| !p.key.starts_with("experts."))).contains("X1 0.router"));
+    assert!(complaint("x2.pak", &|i| i.tensors[12].kind = 255).contains("X2 1.0.gate_up"));
+    assert!(complaint("x3.pak", &|i| i.tensors[0].kind = 59).contains("X3 0.router"));
+    assert!(complaint("x4.pak", &|i| i.packs[8].layer = 0).contains("X4 8"));
+    assert!(complaint("x5.pak", &|i| i.packs[3].role = 7).contains("X5 3"));
 }
 
 #[test]

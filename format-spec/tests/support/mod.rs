@@ -4,7 +4,7 @@
 
 use rkyv::util::AlignedVec;
 use symbiote_format::{
-    Annotation, Codec, Design, Dtype, Header, Index, Metadata, ModelConfig, NO_ID, NO_LAYER, PackRole, Part,
+    Annotation, Codec, Design, Dtype, Experts, Header, Index, Metadata, ModelConfig, NO_ID, NO_LAYER, PackRole, Part,
     Provenance, RopeLayout, RopeScaling, SEGMENT_ALIGN, Sha256, Source, Tensor, TensorKind, Tokenizer, TokenizerKind,
     WeightPack, align_up, lay_out_parts,
 };
@@ -162,5 +162,36 @@ pub fn tiny() -> Draft {
     let source = Source { name: "tiny.gguf".into(), len: 12_345, sha256: Sha256::of(b"tiny.gguf") };
     d.index.provenance = Provenance { writer: "golden 1".into(), source_format: "gguf".into(), sources: vec![source] };
     d.index.annotations = vec![Annotation { name: "coaccess".into(), bytes: vec![1, 2, 3] }];
+    d
+}
+
+/// A model of two layers of three experts, two of them used: of the first layer all experts are in one tensor of each kind, of the
+/// second each has tensors of its own, its gate and up rows together. Beside them what else mixtures have.
+pub fn mixture() -> Draft {
+    use TensorKind as K;
+    let mut d = Draft::default();
+    let design = Design { experts: Some(Experts { shared_ffn_size: 8, ..Experts::of(3, 2, 4) }), ..Design::default() };
+    d.index.params = ModelConfig { layer_count: 2, design, ..config() }.to_params();
+    let mut add = |name: &str, kind, layer, shape: &[u64]| d.tensor(name, kind, Dtype::F32, layer, shape);
+    let router = add("0.router", K::Router, 0, &[3, 32]);
+    let bias = add("0.router.bias", K::RouterBias, 0, &[3]);
+    let gate = add("0.gate", K::ExpertGate, 0, &[3, 4, 32]);
+    let up = add("0.up", K::ExpertUp, 0, &[3, 4, 32]);
+    let down = add("0.down", K::ExpertDown, 0, &[3, 32, 4]);
+    let down_bias = add("0.down.bias", K::ExpertDownBias, 0, &[3, 32]);
+    let shared = add("1.shared.gate_up", K::SharedGateUp, 1, &[16, 32]);
+    let shared_router = add("1.shared.router", K::SharedRouter, 1, &[1, 32]);
+    let of_each = [0, 1, 2].map(|expert| {
+        let gate_up = add(&format!("1.{expert}.gate_up"), K::ExpertGateUp, 1, &[8, 32]);
+        [(gate_up, 0, 8), (add(&format!("1.{expert}.down"), K::ExpertDown, 1, &[32, 4]), 0, 32)]
+    });
+    d.pack(PackRole::Norms, 0, &[(bias, 0, 1), (down_bias, 0, 3)]);
+    d.pack(PackRole::Router, 0, &[(router, 0, 3)]);
+    for expert in 0..3 {
+        d.pack(PackRole::Expert, 0, &[(gate, expert * 4, 4), (up, expert * 4, 4), (down, expert * 32, 32)]);
+    }
+    d.pack(PackRole::Norms, 1, &[(shared_router, 0, 1)]);
+    d.pack(PackRole::MlpBlock, 1, &[(shared, 0, 16)]);
+    of_each.iter().for_each(|parts| d.pack(PackRole::Expert, 1, parts));
     d
 }

@@ -7,9 +7,9 @@ use serde_json::Value;
 use symbiote_format::{Activation, Design, ModelConfig, RopeLayout};
 
 use super::ArchitectureError;
-use super::description::{Architecture, JsonRules, Layout, Presence};
+use super::description::{Architecture, Hyperparameters, JsonRules, Layout, Presence};
 use super::layers::LayerFlags;
-use super::tensors::layers;
+use super::tensors::{Place, places};
 use crate::source::StoredTensor;
 use crate::source::safetensors::JsonObject;
 
@@ -17,7 +17,7 @@ type Result<T> = std::result::Result<T, ArchitectureError>;
 
 /// Keys that would change the computation, with the values that do not (beside `null`). They hold where the architecture
 /// does not read the key.
-const NEUTRAL: [(&str, &[&str]); 31] = [
+const NEUTRAL: [(&str, &[&str]); 34] = [
     ("attention_bias", &["false"]),
     ("mlp_bias", &["false"]),
     ("qkv_bias", &["false"]),
@@ -36,6 +36,9 @@ const NEUTRAL: [(&str, &[&str]); 31] = [
     ("use_mrope", &["false"]),
     ("num_experts", &["0"]),
     ("num_local_experts", &["0"]),
+    ("decoder_sparse_step", &["1"]),
+    ("mlp_only_layers", &["[]"]),
+    ("first_k_dense_replace", &["0"]),
     ("attention_multiplier", &["1", "1.0"]),
     ("embedding_multiplier", &["1", "1.0"]),
     ("residual_multiplier", &["1", "1.0"]),
@@ -71,7 +74,7 @@ pub(crate) fn from_config_json(
     json: &JsonObject,
     tensors: &[StoredTensor],
     vocab_size: u32,
-) -> Result<ModelConfig> {
+) -> Result<Hyperparameters> {
     let inner;
     let json = match architecture.inside {
         None => json,
@@ -83,11 +86,13 @@ pub(crate) fn from_config_json(
     };
     let json = ConfigJson { json, rules, read: RefCell::default() };
     let config = json.config(vocab_size)?;
-    json.check_flags(architecture, &config, tensors)?;
+    let mixtures = json.mixtures(architecture, &config)?;
+    let model = Hyperparameters { config, mixtures };
+    json.check_flags(architecture, &model, tensors)?;
     let read = json.read.borrow();
     let unread = NEUTRAL.iter().filter(|(key, _)| !read.contains(key));
     unread.into_iter().try_for_each(|(key, neutral)| must_be(json.json, key, neutral))?;
-    Ok(config)
+    Ok(model)
 }
 
 /// A `config.json` with the defaults of its architecture. It remembers what was read.
@@ -171,12 +176,19 @@ impl ConfigJson<'_> {
         Ok(self.f64(key)?.map(single))
     }
 
+    /// A list of numbers; none where it is not there.
+    pub fn numbers(&self, key: &'static str) -> Result<Vec<f64>> {
+        self.knows(key);
+        Ok(self.json.f64s(key)?.unwrap_or_default())
+    }
+
     /// False where nothing says otherwise.
     pub fn flag(&self, key: &'static str) -> Result<bool> {
         Ok(self.value(key, || Ok(self.json.bool(key)?), |default| default != 0.0)?.unwrap_or(false))
     }
 
-    fn required(&self, key: &'static str) -> Result<u32> {
+    /// A whole number that must be there.
+    pub fn required(&self, key: &'static str) -> Result<u32> {
         self.u32(key)?.ok_or_else(|| missing(key))
     }
 
@@ -247,14 +259,18 @@ impl ConfigJson<'_> {
     }
 
     /// Tensors that a flag asks for are there, those that it forbids are not.
-    fn check_flags(&self, architecture: &Architecture, config: &ModelConfig, tensors: &[StoredTensor]) -> Result<()> {
+    fn check_flags(
+        &self,
+        architecture: &Architecture,
+        model: &Hyperparameters,
+        tensors: &[StoredTensor],
+    ) -> Result<()> {
         let names: HashSet<&str> = tensors.iter().map(|t| t.name.as_str()).collect();
         for rule in architecture.tensors {
             let pattern = architecture.pattern(rule, Layout::HuggingFace);
             let (Presence::When(key), Some(pattern)) = (rule.presence, pattern) else { continue };
             let set = self.flag(key)?;
-            for layer in layers(&pattern, config) {
-                let name = pattern.replace("{}", &layer.to_string());
+            for Place { name, .. } in places(rule, &pattern, model) {
                 match (set, names.contains(name.as_str())) {
                     (true, false) => return Err(ArchitectureError::MissingTensor { name }),
                     (false, true) => return Err(ArchitectureError::TensorAgainstFlag { name, key }),

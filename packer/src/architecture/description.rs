@@ -1,17 +1,21 @@
 //! What an architecture is to the packer, and the table of those it knows.
 
-use symbiote_format::{Design, ModelConfig, RopeLayout, TensorKind};
+use symbiote_format::{Design, Experts, ModelConfig, RopeLayout, TensorKind};
 
 use super::ArchitectureError;
 use super::config_json::ConfigJson;
 use super::gguf_keys::GgufKeys;
+use super::layers::LayerFlags;
 use super::rope_json::Rope;
-use super::{gemma2, gemma3, gpt2, granite, llama, mistral, olmo2, phi3, qwen2, qwen3, smollm3, starcoder2};
+use super::{
+    gemma2, gemma3, gpt2, granite, granitemoe, llama, mistral, mixtral, olmo2, olmoe, phi3, qwen2, qwen2moe, qwen3,
+    qwen3moe, smollm3, starcoder2,
+};
 use crate::source::StoredTensor;
 use crate::source::safetensors::JsonObject;
 
 /// The architectures that can be packed.
-const ALL: [&Architecture; 13] = [
+const ALL: [&Architecture; 19] = [
     &llama::LLAMA,
     &mistral::MISTRAL,
     &qwen2::QWEN2,
@@ -25,6 +29,12 @@ const ALL: [&Architecture; 13] = [
     &smollm3::SMOLLM3,
     &starcoder2::STARCODER2,
     &gpt2::GPT2,
+    &mixtral::MIXTRAL,
+    &qwen2moe::QWEN2MOE,
+    &qwen3moe::QWEN3MOE,
+    &olmoe::OLMOE,
+    &granitemoe::GRANITEMOE,
+    &granitemoe::GRANITEMOE_SHARED,
 ];
 
 type Result<T> = std::result::Result<T, ArchitectureError>;
@@ -100,16 +110,38 @@ pub(crate) struct JsonRules {
     pub design: fn(&ConfigJson, &ModelConfig) -> Result<Design>,
 }
 
-/// One tensor of an architecture, or one of each layer: then its names have a `{}` for the layer's number.
+/// One tensor of an architecture, or one of each layer: then its names have a `{}` for the layer's number. A name with a
+/// second `{}`, for an expert's number, is of one of a layer's experts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TensorRule {
     pub kind: TensorKind,
-    pub gguf: &'static str,
+    /// `None` where GGUF has none.
+    pub gguf: Option<&'static str>,
     /// `None` where Hugging Face stores none.
     pub hugging_face: Option<&'static str>,
-    /// Outermost dimension first.
+    /// Outermost dimension first; less the first where the name is of one expert. With a dimension of 0 there is no tensor.
     pub shape: &'static [Dim],
     pub presence: Presence,
+    /// The layers that it is in, of all.
+    pub layers: Layers,
+}
+
+/// What a source says of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Hyperparameters {
+    pub config: ModelConfig,
+    /// The layers with a mixture of experts.
+    pub mixtures: LayerFlags,
+}
+
+/// Which layers have a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layers {
+    All,
+    /// Those with one feed-forward network, which every token goes through.
+    Dense,
+    /// Those with a mixture of experts.
+    Mixtures,
 }
 
 /// A dimension, as the hyperparameters give it.
@@ -130,6 +162,16 @@ pub(crate) enum Dim {
     QueryKeyValue,
     /// rotated dimensions / 2
     RopePairs,
+    /// experts of a layer
+    Experts,
+    /// width of one expert
+    ExpertFfn,
+    /// gate and up rows of one expert
+    ExpertGateUp,
+    /// width of what every token goes through beside its experts
+    SharedFfn,
+    /// its gate and up rows
+    SharedGateUp,
 }
 
 /// Whether a tensor must be there.
@@ -139,12 +181,17 @@ pub(crate) enum Presence {
     Optional,
     /// Required unless the head is the embedding.
     UnlessTied,
+    /// Required in layers for which a rule before this one has found a tensor of this kind, not allowed in others.
+    With(TensorKind),
+    /// The other way round.
+    Without(TensorKind),
     /// Required if this flag of `config.json` is set, else not allowed; optional in GGUF, which has no such flags.
     When(&'static str),
 }
 
 impl Dim {
     pub fn size(self, config: &ModelConfig) -> u64 {
+        let of_experts = |size: fn(&Experts) -> u32| config.design.experts.as_ref().map_or(0, size).into();
         match self {
             Self::Vocabulary => config.vocab_size.into(),
             Self::Context => config.context_length.into(),
@@ -156,19 +203,30 @@ impl Dim {
             Self::KeyValue => config.kv_rows().into(),
             Self::QueryKeyValue => u64::from(config.query_rows()) + 2 * u64::from(config.kv_rows()),
             Self::RopePairs => (config.rope_dims / 2).into(),
+            Self::Experts => of_experts(|e| e.count),
+            Self::ExpertFfn => of_experts(|e| e.ffn_size),
+            Self::ExpertGateUp => 2 * of_experts(|e| e.ffn_size),
+            Self::SharedFfn => of_experts(|e| e.shared_ffn_size),
+            Self::SharedGateUp => 2 * of_experts(|e| e.shared_ffn_size),
         }
     }
 }
 
 impl Architecture {
-    /// The name that a rule gives in a source of this layout, `{}` in it for the layer; `None` if that stores no such tensor.
+    /// The name that a rule gives in a source of this layout, `{}` in it for the layer and for the expert; `None` if that stores
+    /// no such tensor.
     pub fn pattern(&self, rule: &TensorRule, layout: Layout) -> Option<String> {
         match layout {
-            Layout::Gguf => Some(rule.gguf.into()),
+            Layout::Gguf => rule.gguf.map(String::from),
             Layout::HuggingFace => {
                 rule.hugging_face.map(|name| format!("{}{name}", self.inside.map_or("", |inside| inside.prefix)))
             }
         }
+    }
+
+    /// True if some of its layers may be dense although others are mixtures of experts.
+    pub fn has_dense_layers(&self) -> bool {
+        self.tensors.iter().any(|rule| rule.layers == Layers::Dense)
     }
 
     /// The name of a tensor that is in no layer; empty if a source of this layout has none.

@@ -58,6 +58,14 @@ pub enum ArchitectureError {
         /// The architecture.
         architecture: &'static str,
     },
+    /// One expert's tensor in a GGUF file.
+    #[error(
+        "tensor {name} is of one expert, as llama.cpp stored them before it put a layer's experts into one tensor: convert the model again with a later llama.cpp"
+    )]
+    OldExperts {
+        /// Its name.
+        name: String,
+    },
     /// A tensor that `config.json` says the model does not have.
     #[error(
         "tensor {name} is there, and {key} is false: set {key} to true in config.json to use it, or remove that tensor"

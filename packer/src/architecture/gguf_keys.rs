@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use symbiote_format::{Design, ModelConfig};
 
 use super::ArchitectureError;
-use super::description::GgufRules;
+use super::description::{Architecture, GgufRules, Hyperparameters};
 use super::layers::{LayerFlags, all};
 use super::rope_gguf::{self, StoredFactors};
 use crate::source::gguf::Keys;
@@ -28,19 +28,20 @@ const NEUTRAL: [(&str, &str); 7] = [
     ("logit_scale", "1"),
 ];
 
-/// The hyperparameters of a model of the architecture `name`, whose `rules` these are. `vocab_size` is the embedding's;
+/// The hyperparameters of a model of `architecture`, whose `rules` these are. `vocab_size` is the embedding's;
 /// `factors` are the divisors of rotary frequencies that are stored as tensors.
 pub(crate) fn from_gguf(
-    name: &'static str,
+    architecture: &Architecture,
     rules: &GgufRules,
     keys: Keys,
     vocab_size: u32,
     factors: StoredFactors,
-) -> Result<ModelConfig> {
-    let keys = GgufKeys { keys, prefix: name, read: RefCell::default() };
+) -> Result<Hyperparameters> {
+    let keys = GgufKeys { keys, prefix: architecture.name, read: RefCell::default() };
     let config = keys.config(rules, vocab_size, factors)?;
+    let mixtures = keys.mixtures(architecture, &config)?;
     keys.check_all_known()?;
-    Ok(config)
+    Ok(Hyperparameters { config, mixtures })
 }
 
 /// The keys below one architecture's name. It remembers what was read.

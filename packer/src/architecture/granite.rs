@@ -25,19 +25,21 @@ pub(super) const GRANITE: Architecture = Architecture {
         design: from_gguf,
     }),
     config_json: Some(JsonRules {
-        defaults: &[
-            ("embedding_multiplier", 1.0),
-            ("attention_multiplier", 1.0),
-            ("residual_multiplier", 1.0),
-            ("logits_scaling", 1.0),
-        ],
+        defaults: DEFAULTS,
         norm_eps: "rms_norm_eps",
         rope: rope_json::plain,
         design: from_config_json,
     }),
 };
 
-fn from_gguf(keys: &GgufKeys, config: &ModelConfig) -> Result<Design> {
+pub(super) const DEFAULTS: &[(&str, f64)] = &[
+    ("embedding_multiplier", 1.0),
+    ("attention_multiplier", 1.0),
+    ("residual_multiplier", 1.0),
+    ("logits_scaling", 1.0),
+];
+
+pub(super) fn from_gguf(keys: &GgufKeys, config: &ModelConfig) -> Result<Design> {
     let divisor = keys.required(keys.factor("logit_scale")?, "logit_scale")?;
     // this key switches rotation off here
     let rotated = keys.bool("rope.scaling.finetuned")?.unwrap_or(true);
@@ -51,7 +53,7 @@ fn from_gguf(keys: &GgufKeys, config: &ModelConfig) -> Result<Design> {
     })
 }
 
-fn from_config_json(json: &ConfigJson, _: &ModelConfig) -> Result<Design> {
+pub(super) fn from_config_json(json: &ConfigJson, _: &ModelConfig) -> Result<Design> {
     Ok(Design {
         activation: json.activation("hidden_act", Activation::Silu)?,
         embedding_scale: single(json.positive("embedding_multiplier")?),

@@ -12,6 +12,11 @@ impl LayerFlags {
         Self((0..config.layer_count).map(pattern).collect())
     }
 
+    /// True in a layer that is set.
+    pub fn has(&self, layer: u32) -> bool {
+        self.0.get(layer as usize).copied().unwrap_or(false)
+    }
+
     pub fn any(&self) -> bool {
         self.0.contains(&true)
     }

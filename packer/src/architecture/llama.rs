@@ -1,9 +1,10 @@
 //! Llama and the models built exactly like it: SmolLM2, TinyLlama, Yi, DeepSeek LLM, Falcon 3 and others. GGUF calls
-//! Mistral so too.
+//! Mistral and Mixtral so too.
 
 use symbiote_format::{Activation, Design, RopeLayout};
 
 use super::description::{Architecture, GgufRules, JsonRules};
+use super::expert_rules::{EXPERT_DOWN, EXPERT_GATE, EXPERT_UP, ROUTER};
 use super::rope_json;
 use super::tensor_rules::{
     ATTENTION_NORM, ATTENTION_OUTPUT, ATTENTION_OUTPUT_BIAS, FFN_DOWN, FFN_DOWN_BIAS, FFN_GATE, FFN_GATE_BIAS,
@@ -35,6 +36,10 @@ pub(super) const LLAMA: Architecture = Architecture {
         FFN_UP_BIAS.when("mlp_bias"),
         FFN_DOWN,
         FFN_DOWN_BIAS.when("mlp_bias"),
+        ROUTER,
+        EXPERT_GATE,
+        EXPERT_UP,
+        EXPERT_DOWN,
         OUTPUT_NORM,
         OUTPUT,
     ],
@@ -43,8 +48,11 @@ pub(super) const LLAMA: Architecture = Architecture {
         rope_layout: RopeLayout::Interleaved,
         norm_eps: "attention.layer_norm_rms_epsilon",
         design: |keys, config| {
+            // Mixtral's; in other files 0 or nothing
+            let experts = keys.u32("expert_count")?.is_some_and(|count| count != 0);
+            let experts = experts.then(|| keys.experts(config, true)).transpose()?;
             // Mistral's: of all layers
-            Ok(Design { windows: keys.window_everywhere(config)?, ..Design::default() })
+            Ok(Design { windows: keys.window_everywhere(config)?, experts, ..Design::default() })
         },
     }),
     config_json: Some(JsonRules {

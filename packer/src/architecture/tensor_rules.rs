@@ -2,16 +2,17 @@
 
 use symbiote_format::TensorKind;
 
-use super::description::{Dim, Presence, TensorRule};
+use super::description::{Dim, Layers, Presence, TensorRule};
 use Dim::{Context, Ffn, GateUp, Hidden, KeyValue, Query, QueryKeyValue, RopePairs, Vocabulary};
 
 /// Divisors of the rotary frequencies, which GGUF alone stores (Llama 3.1).
 pub(super) const ROPE_FACTORS: TensorRule = TensorRule {
     kind: TensorKind::RopeFactors,
-    gguf: "rope_freqs.weight",
+    gguf: Some("rope_freqs.weight"),
     hugging_face: None,
     shape: &[RopePairs],
     presence: Presence::Optional,
+    layers: Layers::All,
 };
 pub(super) const TOKEN_EMBEDDING: TensorRule =
     rule(TensorKind::TokenEmbedding, "token_embd.weight", "model.embed_tokens.weight", &[Vocabulary, Hidden]);
@@ -77,20 +78,21 @@ pub(super) const FFN_NORM: TensorRule =
 pub(super) const FFN_NORM_BIAS: TensorRule =
     rule(TensorKind::FfnNormBias, "blk.{}.ffn_norm.bias", "model.layers.{}.post_attention_layernorm.bias", &[Hidden]);
 pub(super) const FFN_GATE: TensorRule =
-    rule(TensorKind::FfnGate, "blk.{}.ffn_gate.weight", "model.layers.{}.mlp.gate_proj.weight", &[Ffn, Hidden]);
+    rule(TensorKind::FfnGate, "blk.{}.ffn_gate.weight", "model.layers.{}.mlp.gate_proj.weight", &[Ffn, Hidden]).dense();
 pub(super) const FFN_UP: TensorRule =
-    rule(TensorKind::FfnUp, "blk.{}.ffn_up.weight", "model.layers.{}.mlp.up_proj.weight", &[Ffn, Hidden]);
+    rule(TensorKind::FfnUp, "blk.{}.ffn_up.weight", "model.layers.{}.mlp.up_proj.weight", &[Ffn, Hidden]).dense();
 /// llama.cpp keeps the name of the up projection.
 pub(super) const FFN_GATE_UP: TensorRule =
-    rule(TensorKind::FfnGateUp, "blk.{}.ffn_up.weight", "model.layers.{}.mlp.gate_up_proj.weight", &[GateUp, Hidden]);
+    rule(TensorKind::FfnGateUp, "blk.{}.ffn_up.weight", "model.layers.{}.mlp.gate_up_proj.weight", &[GateUp, Hidden])
+        .dense();
 pub(super) const FFN_DOWN: TensorRule =
-    rule(TensorKind::FfnDown, "blk.{}.ffn_down.weight", "model.layers.{}.mlp.down_proj.weight", &[Hidden, Ffn]);
+    rule(TensorKind::FfnDown, "blk.{}.ffn_down.weight", "model.layers.{}.mlp.down_proj.weight", &[Hidden, Ffn]).dense();
 pub(super) const FFN_GATE_BIAS: TensorRule =
-    rule(TensorKind::FfnGateBias, "blk.{}.ffn_gate.bias", "model.layers.{}.mlp.gate_proj.bias", &[Ffn]);
+    rule(TensorKind::FfnGateBias, "blk.{}.ffn_gate.bias", "model.layers.{}.mlp.gate_proj.bias", &[Ffn]).dense();
 pub(super) const FFN_UP_BIAS: TensorRule =
-    rule(TensorKind::FfnUpBias, "blk.{}.ffn_up.bias", "model.layers.{}.mlp.up_proj.bias", &[Ffn]);
+    rule(TensorKind::FfnUpBias, "blk.{}.ffn_up.bias", "model.layers.{}.mlp.up_proj.bias", &[Ffn]).dense();
 pub(super) const FFN_DOWN_BIAS: TensorRule =
-    rule(TensorKind::FfnDownBias, "blk.{}.ffn_down.bias", "model.layers.{}.mlp.down_proj.bias", &[Hidden]);
+    rule(TensorKind::FfnDownBias, "blk.{}.ffn_down.bias", "model.layers.{}.mlp.down_proj.bias", &[Hidden]).dense();
 pub(super) const POST_FFN_NORM: TensorRule = rule(
     TensorKind::PostFfnNorm,
     "blk.{}.post_ffw_norm.weight",
@@ -117,8 +119,20 @@ pub(super) const ROTARY_TABLES: &[&str] = &[
     super::rope_gguf::LONG,
 ];
 
-const fn rule(kind: TensorKind, gguf: &'static str, hugging_face: &'static str, shape: &'static [Dim]) -> TensorRule {
-    TensorRule { kind, gguf, hugging_face: Some(hugging_face), shape, presence: Presence::Required }
+pub(super) const fn rule(
+    kind: TensorKind,
+    gguf: &'static str,
+    hugging_face: &'static str,
+    shape: &'static [Dim],
+) -> TensorRule {
+    TensorRule {
+        kind,
+        gguf: Some(gguf),
+        hugging_face: Some(hugging_face),
+        shape,
+        presence: Presence::Required,
+        layers: Layers::All,
+    }
 }
 
 impl TensorRule {
@@ -130,6 +144,11 @@ impl TensorRule {
     /// The same, of this shape.
     pub const fn of(self, shape: &'static [Dim]) -> Self {
         Self { shape, ..self }
+    }
+
+    /// The same, of dense layers alone.
+    const fn dense(self) -> Self {
+        Self { layers: Layers::Dense, ..self }
     }
 
     /// The same, there if this flag of `config.json` is set; in GGUF, where it is stored.

@@ -1,11 +1,12 @@
 //! Giving every stored tensor its place in the architecture.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use symbiote_format::{Dtype, ModelConfig, NO_LAYER, TensorKind};
 
 use super::ArchitectureError;
-use super::description::{Architecture, Layout, Presence, TensorRule};
+use super::description::{Architecture, Hyperparameters, Layers, Layout, Presence, TensorRule};
+use crate::planner::is_vector;
 use crate::source::StoredTensor;
 
 type Result<T> = std::result::Result<T, ArchitectureError>;
@@ -19,30 +20,45 @@ pub(crate) struct ModelTensor {
     pub layer: u32,
 }
 
-/// Every stored tensor with its kind and layer, in the order of the architecture's table, layer by layer; unused tensors
-/// last, in the order of the source. Fails if one is missing, left over, or of another shape than `config` asks for.
+/// Names of tensors that GGUF files before 2024 have, one for each expert.
+const OLD_EXPERTS: [&str; 3] = ["blk.{}.ffn_gate.{}.weight", "blk.{}.ffn_up.{}.weight", "blk.{}.ffn_down.{}.weight"];
+
+/// Every stored tensor with its kind and layer, in the order of the architecture's table, layer by layer and expert by expert;
+/// unused tensors last, in the order of the source. Fails if one is missing, left over, or of another shape than `model` asks for.
 ///
-/// A head that is stored although `config` ties it to the embedding is unused: the caller has seen that it is the same.
+/// A head that is stored although the model ties it to the embedding is unused: the caller has seen that it is the same.
 pub(crate) fn assign(
     architecture: &Architecture,
     layout: Layout,
-    config: &ModelConfig,
+    model: &Hyperparameters,
     stored: Vec<StoredTensor>,
 ) -> Result<Vec<ModelTensor>> {
+    let old = |t: &&StoredTensor| OLD_EXPERTS.iter().any(|pattern| fits(pattern, &t.name));
+    if let Some(tensor) = stored.iter().find(old).filter(|_| layout == Layout::Gguf) {
+        return Err(ArchitectureError::OldExperts { name: tensor.name.clone() });
+    }
+    let tied = model.config.tied_embeddings;
     let mut assigned = Vec::with_capacity(stored.len());
     let mut left: HashMap<String, (usize, StoredTensor)> =
         stored.into_iter().enumerate().map(|(i, t)| (t.name.clone(), (i, t))).collect();
+    let mut found = HashSet::new();
 
-    for rule in architecture.tensors {
-        let Some(pattern) = architecture.pattern(rule, layout) else { continue };
-        if config.tied_embeddings && rule.presence == Presence::UnlessTied {
+    for (rule, pattern) in rules(architecture, layout, tied) {
+        let shape = shape(rule, &pattern, &model.config);
+        if shape.contains(&0) {
             continue;
         }
-        for layer in layers(&pattern, config) {
-            let name = pattern.replace("{}", &layer.to_string());
+        for Place { layer, name } in places(rule, &pattern, model) {
+            let there = |kind| found.contains(&(kind, layer));
+            match rule.presence {
+                Presence::With(kind) if !there(kind) => continue,
+                Presence::Without(kind) if there(kind) => continue,
+                _ => {}
+            }
             match left.remove(&name) {
                 Some((_, stored)) => {
-                    check(&stored, rule, config)?;
+                    check(&stored, rule, &shape)?;
+                    found.insert((rule.kind, layer));
                     assigned.push(ModelTensor { stored, kind: rule.kind, layer });
                 }
                 None if matches!(rule.presence, Presence::Optional | Presence::When(_)) => {}
@@ -55,7 +71,7 @@ pub(crate) fn assign(
     rest.sort_by_key(|(i, _)| *i);
     let head = architecture.tensor_name(layout, TensorKind::Output);
     for (_, stored) in rest {
-        let tied_head = config.tied_embeddings && stored.name == head;
+        let tied_head = tied && stored.name == head;
         if !tied_head && !architecture.unused.iter().any(|pattern| fits(pattern, &stored.name)) {
             let architecture = architecture.name;
             return Err(ArchitectureError::UnexpectedTensor { name: stored.name, architecture });
@@ -69,20 +85,16 @@ pub(crate) fn assign(
 pub(crate) fn required(
     architecture: &Architecture,
     layout: Layout,
-    config: &ModelConfig,
+    model: &Hyperparameters,
     dtype: Dtype,
 ) -> Vec<ModelTensor> {
     let mut tensors = Vec::new();
-    for rule in architecture.tensors {
-        let there = match rule.presence {
-            Presence::Required => true,
-            Presence::Optional | Presence::When(_) => false,
-            Presence::UnlessTied => !config.tied_embeddings,
-        };
-        let Some(pattern) = architecture.pattern(rule, layout).filter(|_| there) else { continue };
-        let shape: Vec<u64> = rule.shape.iter().map(|dim| dim.size(config)).collect();
-        for layer in layers(&pattern, config) {
-            let name = pattern.replace("{}", &layer.to_string());
+    for (rule, pattern) in rules(architecture, layout, model.config.tied_embeddings) {
+        let shape = shape(rule, &pattern, &model.config);
+        if shape.contains(&0) || matches!(rule.presence, Presence::Optional | Presence::When(_) | Presence::With(_)) {
+            continue;
+        }
+        for Place { layer, name } in places(rule, &pattern, model) {
             let stored = StoredTensor { name, dtype, shape: shape.clone(), file: 0, offset: 0, len: 0 };
             tensors.push(ModelTensor { stored, kind: rule.kind, layer });
         }
@@ -90,30 +102,77 @@ pub(crate) fn required(
     tensors
 }
 
-/// The layers that a name pattern stands for.
-pub(super) fn layers(pattern: &str, config: &ModelConfig) -> std::ops::RangeInclusive<u32> {
-    // config has been checked: there is at least one layer
-    if pattern.contains("{}") { 0..=config.layer_count - 1 } else { NO_LAYER..=NO_LAYER }
+/// The rules of an architecture with their name patterns, but for a head that is the embedding.
+fn rules(
+    architecture: &Architecture,
+    layout: Layout,
+    tied: bool,
+) -> impl Iterator<Item = (&'static TensorRule, String)> {
+    let rules = architecture.tensors.iter().filter(move |rule| !tied || rule.presence != Presence::UnlessTied);
+    rules.filter_map(move |rule| Some((rule, architecture.pattern(rule, layout)?)))
 }
 
-/// The shape is what the hyperparameters ask for; a vector is stored as plain numbers, which kernels read as they are.
-fn check(stored: &StoredTensor, rule: &TensorRule, config: &ModelConfig) -> Result<()> {
-    let expected: Vec<u64> = rule.shape.iter().map(|dim| dim.size(config)).collect();
-    if stored.shape != expected {
-        return Err(ArchitectureError::Shape { name: stored.name.clone(), found: stored.shape.clone(), expected });
+/// One of the tensors that a rule stands for.
+pub(super) struct Place {
+    /// Its layer, or [`NO_LAYER`].
+    pub layer: u32,
+    pub name: String,
+}
+
+/// The tensors that a rule stands for, layer by layer and expert by expert. `pattern` is their name's.
+pub(super) fn places<'a>(
+    rule: &'a TensorRule,
+    pattern: &'a str,
+    model: &'a Hyperparameters,
+) -> impl Iterator<Item = Place> {
+    // config has been checked: there is at least one layer
+    let layers = if pattern.contains(NUMBER) { 0..=model.config.layer_count - 1 } else { NO_LAYER..=NO_LAYER };
+    let experts = if of_one_expert(pattern) { model.config.design.experts.as_ref().map_or(0, |e| e.count) } else { 1 };
+    let in_layer = |layer: &u32| match rule.layers {
+        Layers::All => true,
+        Layers::Dense => !model.mixtures.has(*layer),
+        Layers::Mixtures => model.mixtures.has(*layer),
+    };
+    layers.filter(in_layer).flat_map(move |layer| {
+        let name = pattern.replacen(NUMBER, &layer.to_string(), 1);
+        (0..experts).map(move |expert| Place { layer, name: name.replacen(NUMBER, &expert.to_string(), 1) })
+    })
+}
+
+/// Stands for a number in the pattern of a name.
+const NUMBER: &str = "{}";
+
+fn of_one_expert(pattern: &str) -> bool {
+    pattern.matches(NUMBER).count() == 2
+}
+
+/// The shape of a rule's tensors, each one expert's where its name is.
+fn shape(rule: &TensorRule, pattern: &str, config: &ModelConfig) -> Vec<u64> {
+    let of_all = usize::from(of_one_expert(pattern));
+    rule.shape.iter().skip(of_all).map(|dim| dim.size(config)).collect()
+}
+
+/// The shape is what the hyperparameters ask for, whatever ones stand before it; vectors are stored as plain numbers, which
+/// kernels read as they are.
+fn check(stored: &StoredTensor, rule: &TensorRule, expected: &[u64]) -> Result<()> {
+    let outer = stored.shape.len().saturating_sub(expected.len());
+    if stored.shape[..outer].iter().any(|n| *n != 1) || stored.shape[outer..] != *expected {
+        let (name, found) = (stored.name.clone(), stored.shape.clone());
+        return Err(ArchitectureError::Shape { name, found, expected: expected.to_vec() });
     }
-    if expected.len() == 1 && stored.dtype.block_len() != 1 {
+    if is_vector(rule.kind) && stored.dtype.block_len() != 1 {
         return Err(ArchitectureError::CodedVector { name: stored.name.clone(), dtype: stored.dtype.name() });
     }
     Ok(())
 }
 
-/// True if `name` is `pattern` with a number for its `{}`, or anything for the `*` at its end.
+/// True if `name` is `pattern` with a number for each `{}`, or anything for the `*` at its end.
 fn fits(pattern: &str, name: &str) -> bool {
     if let Some(front) = pattern.strip_suffix('*') {
         return name.starts_with(front);
     }
-    let Some((front, back)) = pattern.split_once("{}") else { return pattern == name };
-    let number = name.strip_prefix(front).and_then(|rest| rest.strip_suffix(back));
-    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    let Some((front, pattern)) = pattern.split_once(NUMBER) else { return pattern == name };
+    let Some(rest) = name.strip_prefix(front) else { return false };
+    let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    after.len() < rest.len() && fits(pattern, after)
 }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use symbiote_format::{Dtype, Metadata, ModelConfig, Tokenizer};
+use symbiote_format::{Dtype, Metadata, Tokenizer};
 
 use super::{SourceFile, gguf, safetensors};
-use crate::architecture::{Architecture, Layout};
+use crate::architecture::{Architecture, Hyperparameters, Layout};
 use crate::error::{At, Error, Problem};
 use crate::limits;
 
@@ -19,7 +19,7 @@ pub(crate) struct Checkpoint {
     /// The tensors in the order of the files.
     pub tensors: Vec<StoredTensor>,
     pub architecture: &'static Architecture,
-    pub config: ModelConfig,
+    pub model: Hyperparameters,
     pub tokenizer: Option<Tokenizer>,
     /// Whatever else the source says, for people.
     pub metadata: Vec<Metadata>,

@@ -114,13 +114,13 @@ fn checkpoint(parts: Vec<Part>, path: &Path) -> Result<Checkpoint, Error> {
     let (architecture, rules) = architecture::by_gguf_name(architecture).at(path)?;
     let factors = stored_factors(&parts, &tensors)?;
     let vocabulary = architecture.vocabulary(Layout::Gguf, &tensors).at(path)?;
-    let mut config = architecture::from_gguf(architecture.name, rules, keys, vocabulary, factors).at(path)?;
+    let mut model = architecture::from_gguf(architecture, rules, keys, vocabulary, factors).at(path)?;
     let head = architecture.tensor_name(Layout::Gguf, TensorKind::Output);
-    config.tied_embeddings = !tensors.iter().any(|t| t.name == head);
+    model.config.tied_embeddings = !tensors.iter().any(|t| t.name == head);
     let tokenizer = tokenizer::read(keys).at(path)?;
     let metadata = metadata(keys);
     let files = parts.into_iter().map(|(file, _)| file).collect();
-    Ok(Checkpoint { layout: Layout::Gguf, files, tensors, architecture, config, tokenizer, metadata })
+    Ok(Checkpoint { layout: Layout::Gguf, files, tensors, architecture, model, tokenizer, metadata })
 }
 
 /// The divisors of rotary frequencies that are tensors of the model.

@@ -21,12 +21,12 @@ pub(crate) fn open(folder: &Path) -> Result<Checkpoint, Error> {
     let (architecture, rules) = architecture::by_config_json(&json).at(&config_path)?;
     let Shards { weights, metadata: of_weights } = shards::read(folder)?;
     let vocabulary = architecture.vocabulary(Layout::HuggingFace, &weights.tensors).at(folder)?;
-    let config = architecture::from_config_json(architecture, rules, &json, &weights.tensors, vocabulary);
-    let config = config.at(&config_path)?;
-    let tokenizer = tokenizer::read(folder, &json, config.vocab_size)?;
+    let model = architecture::from_config_json(architecture, rules, &json, &weights.tensors, vocabulary);
+    let model = model.at(&config_path)?;
+    let tokenizer = tokenizer::read(folder, &json, vocabulary)?;
     let metadata = metadata(&json, of_weights);
     let (files, tensors) = (weights.files, weights.tensors);
-    Ok(Checkpoint { layout: Layout::HuggingFace, files, tensors, architecture, config, tokenizer, metadata })
+    Ok(Checkpoint { layout: Layout::HuggingFace, files, tensors, architecture, model, tokenizer, metadata })
 }
 
 /// The tokenizer of a folder, whatever its architecture.
