@@ -147,6 +147,19 @@ pub struct BenchArgs {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 32)]
     pub tokens: usize,
 
+    /// Send tokens through a mixture where this trace says, which a model without training does not know itself
+    #[arg(long, value_name = "TRACE")]
+    pub routes: Option<PathBuf>,
+
+    /// How many of the experts that a token will need the next layer's router knows when it is run early, where the trace
+    /// does not say
+    #[arg(long, value_name = "SHARE", requires = "routes", value_parser = positive)]
+    pub early_recall: Option<f64>,
+
+    /// Copy packs to VRAM so many times, as if the link were that much slower
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub crossings: u32,
+
     /// Measure N budgets of VRAM, from the least that works to all that is of use
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub sweep: u32,
@@ -287,6 +300,7 @@ impl EngineArgs {
             },
             oracle: self.oracle,
             no_prefetch: self.no_prefetch,
+            crossings: 1,
             context: self.ctx,
             batch: self.batch,
             kv_type: match self.kv_type {

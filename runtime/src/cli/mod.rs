@@ -97,6 +97,9 @@ fn run(mut args: Args) -> Result<(), Failure> {
         None => chat::run(&mut engine, &model, (&args, &options), &interrupt),
     };
     stats.into_iter().for_each(Stats::end);
+    if let Some(experts) = engine.experts().filter(|_| args.stats) {
+        output::note(experts);
+    }
     open::print_profile(&engine);
     if let (Some(file), Ok(())) = (&args.prompt_cache, &outcome) {
         prompt_cache::save(&engine, file, quiet)?;

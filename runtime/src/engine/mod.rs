@@ -69,7 +69,7 @@ pub use profile::{KernelTime, Profile};
 pub use prompt_cache::PromptCacheError;
 pub use relief::Meter;
 pub use rope::Rope;
-pub use routes::{RouteListener, RouteReplay, Routes};
+pub use routes::{RouteListener, RouteScript, Routes};
 pub use sampler::{Dry, Sampler, Sampling, Step};
 pub use symbiote_engine::{LoadProgress, Packs, PassListener, PassReport, SymbioteEngine};
 pub use token_probs::TokenProbs;

@@ -190,7 +190,7 @@ impl Pass<'_> {
         let words: &[u32] = cast_slice(a.seen.bytes()?);
         let weights = &words[(self.batch * e.used) as usize..][..len];
         let mut chosen = words[..len].to_vec();
-        if let Some(other) = (self.tokens == 1).then(|| s.replayed(layer, e.used)).flatten() {
+        if let Some(other) = (self.tokens == 1).then(|| s.scripted(layer, e.used)).flatten() {
             s.recorder().update(&a.chosen, 0, cast_slice(&other)).barrier();
             chosen = other;
         }
