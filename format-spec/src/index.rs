@@ -32,7 +32,7 @@ pub struct Index {
     pub metadata: Vec<Metadata>,
     /// Where the archive came from.
     pub provenance: Provenance,
-    /// Named extras that a reader may skip: `coaccess`, `oracle`.
+    /// Named extras that a reader may skip; [`Coaccess`](crate::Coaccess) is in `coaccess` and `oracle`.
     pub annotations: Vec<Annotation>,
 }
 
