@@ -16,6 +16,7 @@
 //! | `forecast.rs` | [`Forecast`]: how fast a plan can be at best |
 //! | `oracle.rs` | [`VitalityOracle`]: when a pack is expected to be needed next |
 //! | `telemetry.rs` | [`Counters`] and [`TierShare`]: what happened, and what is where |
+//! | `token_cycle.rs` | [`BelowCycle`]: a budget under which no expert stays |
 //! | `error.rs` | [`ResidencyError`] |
 
 mod error;
@@ -31,6 +32,7 @@ mod spread;
 mod store;
 mod telemetry;
 mod tier;
+mod token_cycle;
 
 pub use error::ResidencyError;
 pub use forecast::{Forecast, Wire, WireLoad, Wires};
@@ -43,6 +45,7 @@ pub use scheduler::{Action, Blocked, PackScheduler, Passed, Spot};
 pub use store::{BoxError, Location, PackCheck, PackReader, PackStore};
 pub use telemetry::{Counters, TierShare};
 pub use tier::MemoryTier;
+pub use token_cycle::BelowCycle;
 
 #[cfg(test)]
 mod planner_laws;
