@@ -165,6 +165,11 @@ impl SymbioteEngine {
         self.routes = Some(listener);
     }
 
+    /// As [`on_route`](Self::on_route), or nobody; returns who was told before.
+    pub(super) fn swap_route_listener(&mut self, listener: Option<RouteListener>) -> Option<RouteListener> {
+        std::mem::replace(&mut self.routes, listener)
+    }
+
     /// Sends single tokens where `replay` says.
     pub fn replay_routes(&mut self, replay: RouteReplay) {
         self.replay = Some(replay);
