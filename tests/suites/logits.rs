@@ -1,5 +1,7 @@
 //! Logits: against transformers for tiny random models, against the CPU oracle for real ones.
 
+use std::sync::{Arc, Mutex};
+
 use symbiote_runtime::engine::{KvType, OpenOptions, SymbioteEngine};
 use symbiote_runtime::gpu::GpuOptions;
 use symbiote_runtime::pak::PakFile;
@@ -90,7 +92,7 @@ const ARCHITECTURES: [&str; 14] = [
     "tiny-gpt2",
 ];
 
-/// Mixtures of experts, likewise. They join the list above once the engine runs them.
+/// Mixtures of experts, likewise.
 const MIXTURES: [&str; 6] =
     ["tiny-mixtral", "tiny-qwen3moe", "tiny-qwen3moe-dense", "tiny-qwen2moe", "tiny-olmoe", "tiny-granitemoe"];
 
@@ -107,7 +109,7 @@ fn mixtures_are_packed_expert_by_expert() {
     for name in MIXTURES {
         let golden = fixtures::json(&format!("{name}/golden.json"));
         for source in sources(name) {
-            let file = PakFile::open(&fixtures::pak(&source)).unwrap();
+            let file = PakFile::open(fixtures::pak(&source)).unwrap();
             let archive = file.archive();
             let experts = archive.config().design.experts.clone().unwrap();
             for (layer, routes) in (0..).zip(golden["routes"].as_array().unwrap()) {
@@ -127,11 +129,49 @@ fn mixtures_are_packed_expert_by_expert() {
     }
 }
 
+/// The experts that transformers' routers chose, token by token: in one pass and in many, of several tokens and of one.
+#[test]
+fn tokens_go_to_the_experts_that_transformers_chose() {
+    for source in MIXTURES.into_iter().flat_map(sources) {
+        let name = source.split('/').next().unwrap();
+        let golden = fixtures::json(&format!("{name}/golden.json"));
+        let tokens = ids(&golden["tokens"]);
+        let sets = |token: &serde_json::Value| ids(token);
+        let expected: Vec<Option<Vec<Vec<u32>>>> = golden["routes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|layer| layer.as_array().map(|tokens| tokens.iter().map(sets).collect()))
+            .collect();
+        for batch in [64, 7, 1] {
+            let mut engine = open(&fixtures::pak(&source), KvType::F32, batch);
+            let seen: Arc<Mutex<Vec<Vec<Vec<u32>>>>> = Arc::new(Mutex::new(vec![Vec::new(); expected.len()]));
+            let told = Arc::clone(&seen);
+            engine.on_route(Box::new(move |routes| {
+                let layer = &mut told.lock().unwrap()[routes.layer as usize];
+                assert_eq!(layer.len(), routes.position as usize, "passes come in order");
+                let weights = routes.weights.chunks_exact(routes.used as usize);
+                for (chosen, weights) in routes.chosen.chunks_exact(routes.used as usize).zip(weights) {
+                    assert!(weights.iter().all(|w| *w > 0.0) && weights.is_sorted_by(|a, b| a >= b), "{weights:?}");
+                    let mut chosen = chosen.to_vec();
+                    chosen.sort_unstable();
+                    layer.push(chosen);
+                }
+            }));
+            engine.forward(&tokens).unwrap();
+            for (layer, (seen, expected)) in seen.lock().unwrap().iter().zip(&expected).enumerate() {
+                let expected = expected.as_deref().unwrap_or_default();
+                assert!(seen == expected, "{source}, layer {layer}, batches of {batch}: {seen:?}, not {expected:?}");
+            }
+        }
+    }
+}
+
 /// Over 64 tokens, which are far beyond every window, as one batch and in batches of 7; LongRoPE on either side of the
 /// original context.
 #[test]
 fn every_architecture_equals_transformers() {
-    for name in ARCHITECTURES {
+    for name in ARCHITECTURES.into_iter().chain(MIXTURES) {
         let golden = fixtures::json(&format!("{name}/golden.json"));
         let tokens = ids(&golden["tokens"]);
         let vocab = golden["vocab"].as_u64().unwrap() as usize;

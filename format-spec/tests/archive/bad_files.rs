@@ -288,9 +288,8 @@ fn mixtures_of_experts() {
     split.pack(PackRole::Expert, 0, &[(0, 2, 10), (1, 4, 8), (2, 32, 64)]);
     assert_eq!(refused(&split.seal()), pack(0, 0));
     // between experts 0 and 1 lies something else
-    let mut apart = Draft::default();
-    apart.index = split.index.clone();
-    (apart.index.packs, apart.index.parts) = (Vec::new(), Vec::new());
+    let index = Index { packs: Vec::new(), parts: Vec::new(), ..split.index };
+    let mut apart = Draft { index, ..Draft::default() };
     let other = apart.tensor("other", TensorKind::Unused, Dtype::F32, NO_LAYER, &[1]);
     apart.pack(PackRole::Expert, 0, &[(0, 0, 4), (1, 0, 4), (2, 0, 32)]);
     apart.pack(PackRole::Norms, NO_LAYER, &[(other, 0, 1)]);

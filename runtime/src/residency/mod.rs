@@ -14,12 +14,14 @@
 //! | `planner.rs` | [`plan`]: chooses them |
 //! | `spread.rs` | some of a row of packs, evenly |
 //! | `forecast.rs` | [`Forecast`]: how fast a plan can be at best |
+//! | `experts/` | which experts of a mixture a cache of slots keeps |
 //! | `oracle.rs` | [`VitalityOracle`]: when a pack is expected to be needed next |
 //! | `telemetry.rs` | [`Counters`] and [`TierShare`]: what happened, and what is where |
 //! | `token_cycle.rs` | [`BelowCycle`]: a budget under which no expert stays |
 //! | `error.rs` | [`ResidencyError`] |
 
 mod error;
+pub mod experts;
 mod forecast;
 mod lease;
 mod manager;
