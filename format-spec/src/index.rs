@@ -179,6 +179,10 @@ pub struct Annotation {
 
 /// The archived twins of the types above, made by rkyv.
 pub mod archived {
+    pub use crate::coaccess::{
+        ArchivedCacheHits, ArchivedCoaccess, ArchivedDomain, ArchivedMixture, ArchivedSuccessor,
+    };
+
     pub use super::{
         ArchivedAnnotation, ArchivedIndex, ArchivedMetadata, ArchivedParam, ArchivedPart, ArchivedProvenance,
         ArchivedSource, ArchivedTensor, ArchivedTokenizer, ArchivedWeightPack,

@@ -13,7 +13,7 @@ const NARROWEST: f64 = 620.0;
 const TOP: f64 = 52.0;
 const TITLE: f64 = 30.0;
 const AXIS: f64 = 24.0;
-/// From no heat to four times that of experts which are all used alike, and above.
+/// From no heat to four times the mean of a layer, and above.
 const COLOURS: [&str; 17] = [
     "#f7fbff", "#e9f2fb", "#dbe9f6", "#cde0f1", "#bcd7eb", "#a6cde4", "#8cc0dd", "#72b2d7", "#5aa3cf", "#4493c7",
     "#3082be", "#2070b4", "#135fa7", "#0a4e96", "#083d7f", "#08306b", "#041d45",
@@ -93,7 +93,9 @@ fn axes(out: &mut String, c: &Coaccess, top: f64, cell: f64) -> fmt::Result {
         let y = top + (count(row) + 0.5) * cell + 4.0;
         writeln!(out, r#"<text x="{}" y="{y}" font-size="11" text-anchor="end">{layer}</text>"#, LEFT - 6.0)?;
     }
-    writeln!(out, r#"<text x="16" y="{}" font-size="11">layer</text>"#, bottom + 14.0)?;
+    for (y, text) in [(top - 4.0, "layer"), (bottom + 14.0, "expert")] {
+        writeln!(out, r#"<text x="{}" y="{y}" font-size="11" text-anchor="end">{text}</text>"#, LEFT - 6.0)?;
+    }
     for expert in (0..c.mixture.experts as usize).step_by(apart(32.0)) {
         let x = LEFT + (count(expert) + 0.5) * cell;
         writeln!(out, r#"<text x="{x}" y="{}" font-size="11" text-anchor="middle">{expert}</text>"#, bottom + 14.0)?;
@@ -110,7 +112,7 @@ fn legend(out: &mut String, y: f64) -> fmt::Result {
         writeln!(out, r#"<rect x="{x}" y="{}" width="12" height="12" fill="{colour}"/>"#, y - 10.0)?;
         x += 12.0;
     }
-    writeln!(out, r#"<text x="{}" y="{y}">0 to 4 times as hot as if all were used alike</text>"#, x + 6.0)
+    writeln!(out, r#"<text x="{}" y="{y}">from none to 4 times the mean of a layer, and above</text>"#, x + 6.0)
 }
 
 /// A number far below 2^53.
