@@ -10,8 +10,12 @@ import sys
 import read_codecs
 
 ROLES = dict(enumerate("attention-heads attention-output mlp-block mlp-down expert router norms embedding head".split(), 1))
-KINDS = {1: "token_embd", 2: "output_norm", 3: "output", 4: "rope_freqs", 16: "attn_norm", 17: "attn_q", 18: "attn_k",
-         19: "attn_v", 20: "attn_output", 32: "ffn_norm", 33: "ffn_gate", 34: "ffn_up", 35: "ffn_down", 255: "unused",
+KINDS = {255: "unused",
+         **dict(enumerate("token_embd output_norm output rope_freqs position_embd output_norm.bias".split(), 1)),
+         **dict(enumerate("attn_norm attn_q attn_k attn_v attn_output attn_norm.bias attn_qkv attn_qkv.bias attn_q.bias attn_k.bias "
+                          "attn_v.bias attn_q_norm attn_k_norm attn_output.bias post_attention_norm".split(), 16)),
+         **dict(enumerate("ffn_norm ffn_gate ffn_up ffn_down ffn_norm.bias ffn_gate_up ffn_gate.bias ffn_up.bias ffn_down.bias "
+                          "post_ffw_norm".split(), 32)),
          **dict(enumerate("ffn_gate_inp ffn_gate_inp.bias exp_probs_b ffn_gate_exps ffn_up_exps ffn_down_exps ffn_gate_up_exps "
                           "ffn_gate_exps.bias ffn_up_exps.bias ffn_down_exps.bias ffn_gate_shexp ffn_up_shexp ffn_down_shexp "
                           "ffn_gate_inp_shexp ffn_gate_up_shexp".split(), 48))}
