@@ -41,15 +41,20 @@ pub fn run(args: &ProfileArgs) -> Result<(), Failure> {
     print(if args.json { format!("{}\n", summary.json()) } else { summary.text() })
 }
 
-/// Where statistics go. What is there must be meant.
+/// Where statistics go; found out before the long work.
 fn output(args: &ProfileArgs) -> Result<PathBuf, Failure> {
     let named = || args.model.with_extension("coaccess").file_name().map(PathBuf::from);
     let output = args.output.clone().or_else(named).ok_or("name an output with -o")?;
-    if !args.force && output.symlink_metadata().is_ok() {
-        let advice = "the file exists: name another with -o, or add --force to replace it";
-        return Err(format!("{}: {advice}", output.display()).into());
-    }
-    Ok(output)
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let wrong = match () {
+        () if !folder.is_dir() => "there is no such folder: name another output with -o",
+        () if output.is_dir() => "this is a folder: name a file with -o",
+        () if !args.force && output.symlink_metadata().is_ok() => {
+            "the file exists: name another with -o, or add --force to replace it"
+        }
+        () => return Ok(output),
+    };
+    Err(format!("{}: {wrong}", output.display()).into())
 }
 
 /// A text and its domain, from `FILE` or `NAME=FILE`.
