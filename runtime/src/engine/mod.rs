@@ -13,6 +13,7 @@
 //! | `stages.rs` | commands, submitted as the packs that they read come |
 //! | `memory_plan.rs` | budgets, and the plan of the packs |
 //! | `relief.rs` | other budgets while the model is in use |
+//! | `expert_pager.rs` | which experts of a mixture are brought, and which stay |
 //! | `routes.rs` | where tokens go in a mixture of experts |
 //! | `state.rs` | activations, KV cache |
 //! | `need.rs` | the device memory that all this will take |
@@ -29,6 +30,7 @@
 
 mod coaccess;
 mod error;
+mod expert_pager;
 mod forward;
 mod generate;
 mod grammar;
@@ -59,6 +61,7 @@ mod wires;
 
 pub use coaccess::ProfileText;
 pub use error::EngineError;
+pub use expert_pager::{ExpertCounters, ExpertPager};
 pub use generate::{Generation, Stop};
 pub use grammar::Grammar;
 pub use memory_plan::{MemoryPlan, USUAL_WIRES};
