@@ -7,9 +7,11 @@
 //! | [`memory`] | where a pack lies in a block of memory; no Vulkan |
 //! | [`residency`] | which pack is where, and for how long; no Vulkan |
 //! | [`text`] | tokenizer and chat template |
+//! | [`coaccess`] | which experts texts go through; no Vulkan |
 //! | [`engine`] | load, forward pass, KV cache, sampler |
 #![deny(missing_docs)]
 
+pub mod coaccess;
 pub mod engine;
 pub mod gpu;
 pub mod memory;

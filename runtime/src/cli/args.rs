@@ -116,6 +116,34 @@ pub enum Command {
     Plan(PlanArgs),
     /// Measure how fast a model runs under its budgets, beside what disk, link and VRAM allow
     Bench(BenchArgs),
+    /// Send texts through a mixture of experts and note which experts they use: `symbiote-pack` puts that into the archive
+    Profile(ProfileArgs),
+}
+
+#[derive(Parser)]
+pub struct ProfileArgs {
+    /// The model
+    pub model: PathBuf,
+
+    /// A text, and the name of the domain that it is of [default: the file's]; may be given several times, and texts of one name
+    /// are one domain
+    #[arg(long, value_name = "NAME=FILE", required = true)]
+    pub text: Vec<String>,
+
+    /// The file to write [default: the model's name with .coaccess, in the working directory]
+    #[arg(short, long, value_name = "OUT.coaccess")]
+    pub output: Option<PathBuf>,
+
+    /// Replace an existing output
+    #[arg(long)]
+    pub force: bool,
+
+    /// Print what was found as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub engine: EngineArgs,
 }
 
 #[derive(Parser)]

@@ -181,6 +181,11 @@ impl SymbioteEngine {
         self.routes = Some(listener);
     }
 
+    /// As [`on_route`](Self::on_route), or nobody; returns who was told before.
+    pub(super) fn swap_route_listener(&mut self, listener: Option<RouteListener>) -> Option<RouteListener> {
+        std::mem::replace(&mut self.routes, listener)
+    }
+
     /// Sends single tokens where `script` says.
     pub fn follow_script(&mut self, script: Box<dyn RouteScript>) {
         self.script = Some(script);
