@@ -13,12 +13,12 @@ ROLES = dict(enumerate("attention-heads attention-output mlp-block mlp-down expe
 KINDS = {255: "unused",
          **dict(enumerate("token_embd output_norm output rope_freqs position_embd output_norm.bias".split(), 1)),
          **dict(enumerate("attn_norm attn_q attn_k attn_v attn_output attn_norm.bias attn_qkv attn_qkv.bias attn_q.bias attn_k.bias "
-                          "attn_v.bias attn_q_norm attn_k_norm attn_output.bias post_attention_norm".split(), 16)),
+                          "attn_v.bias attn_q_norm attn_k_norm attn_output.bias post_attention_norm attn_sinks".split(), 16)),
          **dict(enumerate("ffn_norm ffn_gate ffn_up ffn_down ffn_norm.bias ffn_gate_up ffn_gate.bias ffn_up.bias ffn_down.bias "
                           "post_ffw_norm".split(), 32)),
          **dict(enumerate("ffn_gate_inp ffn_gate_inp.bias exp_probs_b ffn_gate_exps ffn_up_exps ffn_down_exps ffn_gate_up_exps "
                           "ffn_gate_exps.bias ffn_up_exps.bias ffn_down_exps.bias ffn_gate_shexp ffn_up_shexp ffn_down_shexp "
-                          "ffn_gate_inp_shexp ffn_gate_up_shexp".split(), 48))}
+                          "ffn_gate_inp_shexp ffn_gate_up_shexp ffn_gate_up_exps.bias".split(), 48))}
 TOKENIZERS = {1: "gguf-bpe", 2: "gguf-sentencepiece", 3: "tokenizer.json", 4: "gguf-sentencepiece-strip"}
 DTYPES = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 30: ("BF16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20),
           6: ("Q5_0", 32, 22), 7: ("Q5_1", 32, 24), 8: ("Q8_0", 32, 34), 12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176),
@@ -204,13 +204,14 @@ def mixtures(index):
     ffn, shared = params.get("experts.ffn_size"), params.get("experts.shared_ffn_size")
     one = {51: (ffn, hidden), 52: (ffn, hidden), 53: (hidden, ffn), 54: (2 * (ffn or 0), hidden)}
     shapes = {48: (count, hidden), 49: (1, count), 50: (1, count), 55: (count, ffn), 56: (count, ffn), 57: (count, hidden),
-              58: (shared, hidden), 59: (shared, hidden), 60: (hidden, shared), 61: (1, hidden), 62: (2 * (shared or 0), hidden)}
+              58: (shared, hidden), 59: (shared, hidden), 60: (hidden, shared), 61: (1, hidden), 62: (2 * (shared or 0), hidden),
+              63: (count, 2 * (ffn or 0))}
     alike = {}
     for t in index["tensors"]:
         if t["kind"] in one:
             alike.setdefault((t["layer"], t["kind"]), []).append(t)
     for t in index["tensors"]:
-        if not 48 <= t["kind"] <= 62:
+        if not 48 <= t["kind"] <= 63:
             continue
         must(t["layer"] != NONE and count is not None, "X1", t["name"])
         found, experts = (t["rows"], t["shape"][-1]), alike.get((t["layer"], t["kind"]), [])

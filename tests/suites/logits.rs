@@ -93,8 +93,15 @@ const ARCHITECTURES: [&str; 14] = [
 ];
 
 /// Mixtures of experts, likewise.
-const MIXTURES: [&str; 6] =
-    ["tiny-mixtral", "tiny-qwen3moe", "tiny-qwen3moe-dense", "tiny-qwen2moe", "tiny-olmoe", "tiny-granitemoe"];
+const MIXTURES: [&str; 7] = [
+    "tiny-mixtral",
+    "tiny-qwen3moe",
+    "tiny-qwen3moe-dense",
+    "tiny-qwen2moe",
+    "tiny-olmoe",
+    "tiny-granitemoe",
+    "tiny-gpt-oss",
+];
 
 /// Both sources of a model, those that there are.
 fn sources(name: &str) -> impl Iterator<Item = String> {

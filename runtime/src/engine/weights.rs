@@ -137,6 +137,8 @@ pub struct Layer {
     pub qkv_bias: [Option<Vector>; 3],
     /// Norms of q and k.
     pub head_norms: HeadNorms,
+    /// Scores without values, of each head `[heads]`.
+    pub sinks: Option<Vector>,
     /// Attention output: `[hidden, heads * head size]`.
     pub output: Output,
     /// Norm before the feed-forward network `[hidden]`.
@@ -277,7 +279,8 @@ impl Layer {
     /// The norms and biases of attention, then those of the feed-forward network.
     fn vectors(&self) -> [Vec<Vector>; 2] {
         let attention = self.attention_norm.iter().flat_map(NormWeights::vectors);
-        let attention = attention.chain(self.qkv_bias.into_iter().flatten()).chain(self.head_norms.vectors());
+        let attention =
+            attention.chain(self.qkv_bias.into_iter().flatten()).chain(self.head_norms.vectors()).chain(self.sinks);
         let of = |output: &Output| output.bias.into_iter().chain(output.norm);
         let own: Vec<Vector> = match &self.ffn {
             Ffn::Dense(ffn) => ffn.up_bias.into_iter().flatten().chain(of(&ffn.down)).collect(),
@@ -469,6 +472,7 @@ impl<'a> Finder<'a> {
             qkv: self.operation(l, &qkv, hidden)?,
             qkv_bias: self.qkv_bias(l, q, kv)?,
             head_norms: self.head_norms(c, l)?,
+            sinks: self.optional(Kind::AttentionSinks, l, c.head_count)?,
             output: Output {
                 product: self.operation(l, &[(Kind::AttentionOutput, hidden)], q)?,
                 bias: self.optional(Kind::AttentionOutputBias, l, hidden)?,

@@ -8,6 +8,7 @@
 //! | `quant` | the kernel for quants on a GPU |
 //! | `packed`, `narrowed` | the same over packed parts, and over halves with exceptions |
 //! | `norm`, `heads`, `attention`, `activate` | the rest of a layer |
+//! | `route` | the choice of experts |
 //!
 //! A kernel that relies on the size of a subgroup runs with every size of the device. Nothing else depends on the device.
 
@@ -21,3 +22,4 @@ mod narrowed;
 mod norm;
 mod packed;
 mod quant;
+mod route;
