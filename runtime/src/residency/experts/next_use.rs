@@ -49,6 +49,8 @@ pub struct NextUse {
     against: Vec<f32>,
     /// The same in the pass to come alone; NaN where no more is known.
     soon: Vec<f32>,
+    /// Passes that each is expected to be left out.
+    passes: Vec<f32>,
 }
 
 impl NextUse {
@@ -75,6 +77,7 @@ impl NextUse {
             ahead: None,
             against: vec![0.0; shape.count()],
             soon: vec![f32::NAN; shape.count()],
+            passes: vec![0.0; shape.count()],
         };
         (0..shape.layers).for_each(|layer| Task::Expect.run(&mut policy, layer));
         policy
@@ -89,15 +92,15 @@ impl NextUse {
         layer * self.shape.experts..(layer + 1) * self.shape.experts
     }
 
-    /// A token has gone through `chosen`.
+    /// A token has gone through `chosen`; `early`: routers are run early, so that layers need not say what follows them.
     #[inline(always)]
-    fn update(&mut self, layer: usize, chosen: &[u32]) {
+    fn update(&mut self, layer: usize, chosen: &[u32], early: bool) {
         let all = self.shape.used >= self.shape.experts;
         if !all && (self.clock.passes() + layer).is_multiple_of(TURNS) {
             self.learn(layer, chosen);
         }
         self.tokens.count(layer, &self.last[layer], chosen);
-        if layer > 0 {
+        if layer > 0 && !early {
             self.layers.count(layer, &self.last[layer - 1], chosen);
         }
         self.last[layer].clear();
@@ -109,8 +112,7 @@ impl NextUse {
             self.usage[layer].relate(lifts);
         }
         self.expect(layer);
-        self.soon[range].fill(f32::NAN);
-        if layer + 1 < self.shape.layers {
+        if layer + 1 < self.shape.layers && !early {
             self.foresee(layer + 1, chosen);
         }
     }
@@ -155,6 +157,9 @@ impl NextUse {
             }
             against.copy_from_slice(&odds[..against.len()]);
         }
+        let range = self.range(layer);
+        self.passes[range.clone()].copy_from_slice(&self.against[range.clone()]);
+        self.soon[range].fill(f32::NAN);
     }
 
     /// What the experts of the layer before say of a layer's pass to come.
@@ -166,26 +171,35 @@ impl NextUse {
             for (soon, against) in soon.iter_mut().zip(&self.against[range]) {
                 *soon = against / *soon;
             }
-            self.clock.changed(layer);
+            self.leave_out(layer);
         }
     }
 
-    /// Learns what ranks mean, if this is the layer that was looked ahead to.
-    fn calibrate(&mut self, layer: usize, chosen: &[u32]) {
-        if let Some((ahead, ranks)) = self.ahead.take()
-            && ahead == layer
-        {
-            let against = &self.against[self.range(layer)];
-            for (e, (&rank, against)) in (0..).zip(ranks.iter().zip(against)) {
-                self.ranks.count(rank, 1.0 / (1.0 + against), chosen.contains(&e));
-            }
+    /// Passes until a layer's experts are used, where more is known of the first.
+    #[inline(always)]
+    fn leave_out(&mut self, layer: usize) {
+        let range = self.range(layer);
+        let odds = self.against[range.clone()].iter().zip(&self.soon[range.clone()]);
+        for (passes, (against, soon)) in self.passes[range].iter_mut().zip(odds) {
+            *passes = soon / (1.0 + soon) * (1.0 + against);
         }
+        self.clock.changed(layer);
+    }
+
+    /// Learns what ranks mean, if this is the layer that was looked ahead to; whether it is.
+    fn calibrate(&mut self, layer: usize, chosen: &[u32]) -> bool {
+        let Some((_, ranks)) = self.ahead.take().filter(|(ahead, _)| *ahead == layer) else { return false };
+        let against = &self.against[self.range(layer)];
+        for (e, (&rank, against)) in (0..).zip(ranks.iter().zip(against)) {
+            self.ranks.count(rank, 1.0 / (1.0 + against), chosen.contains(&e));
+        }
+        true
     }
 }
 
 /// What runs in the vectors of this machine. No closure: that would not be inlined into the function that may use them.
 enum Task<'a> {
-    Update(&'a [u32]),
+    Update(&'a [u32], bool),
     Expect,
 }
 
@@ -203,7 +217,7 @@ impl WithSimd for Job<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let Self(task, policy, layer) = self;
         match task {
-            Task::Update(chosen) => policy.update(layer, chosen),
+            Task::Update(chosen, early) => policy.update(layer, chosen, early),
             Task::Expect => policy.expect(layer),
         }
     }
@@ -231,19 +245,17 @@ impl VitalityOracle for NextUse {
         let layers = self.shape.layers;
         let (layer, now) = (self.shape.layer(pack), now % layers);
         let way = if layer < now { layer + layers - now } else { layer - now };
-        let (against, soon) = (f64::from(self.against[pack]), f64::from(self.soon[pack]));
-        let passes = if soon.is_nan() { against } else { soon / (1.0 + soon) * (1.0 + against) };
         #[allow(clippy::cast_precision_loss)] // a few thousand layers
         let (way, layers) = (way as f64, layers as f64);
-        way + layers * passes
+        way + layers * f64::from(self.passes[pack])
     }
 }
 
 impl ExpertPolicy for NextUse {
     fn update_predictor(&mut self, layer: usize, chosen: &[u32]) {
         self.clock.tick(layer);
-        self.calibrate(layer, chosen);
-        Task::Update(chosen).run(self, layer);
+        let early = self.calibrate(layer, chosen);
+        Task::Update(chosen, early).run(self, layer);
     }
 
     fn look_ahead(&mut self, layer: usize, ranked: &[u32]) {
@@ -255,7 +267,7 @@ impl ExpertPolicy for NextUse {
             self.soon[expert] = self.against[expert] / self.ranks.lift(rank);
         }
         self.ahead = Some((layer, ranks));
-        self.clock.changed(layer);
+        self.leave_out(layer);
     }
 
     fn seed(&mut self, heat: &[f32]) {

@@ -67,7 +67,7 @@ impl Pairs {
             let counts = &self.counts[row * self.experts..(row + 1) * self.experts];
             let all = 1.0 / (self.all[row] + DOUBT);
             for ((lift, count), share) in lifts.iter_mut().zip(counts).zip(shares) {
-                *lift *= ((count / share.max(1e-4) + DOUBT) * all).clamp(LEAST, MOST);
+                *lift *= ((count / share.max(1e-3) + DOUBT) * all).clamp(LEAST, MOST);
             }
         }
         lifts.iter_mut().for_each(|lift| *lift = lift.sqrt());
