@@ -88,6 +88,11 @@ impl NextUse {
         self.network.weights()
     }
 
+    /// Every token uses every expert: all chances are 1.
+    fn is_dense(&self) -> bool {
+        self.shape.used >= self.shape.experts
+    }
+
     fn range(&self, layer: usize) -> Range<usize> {
         layer * self.shape.experts..(layer + 1) * self.shape.experts
     }
@@ -95,8 +100,10 @@ impl NextUse {
     /// A token has gone through `chosen`; `early`: routers are run early, so that layers need not say what follows them.
     #[inline(always)]
     fn update(&mut self, layer: usize, chosen: &[u32], early: bool) {
-        let all = self.shape.used >= self.shape.experts;
-        if !all && (self.clock.passes() + layer).is_multiple_of(TURNS) {
+        if self.is_dense() {
+            return;
+        }
+        if (self.clock.passes() + layer).is_multiple_of(TURNS) {
             self.learn(layer, chosen);
         }
         self.tokens.count(layer, &self.last[layer], chosen);
@@ -146,7 +153,7 @@ impl NextUse {
     #[inline(always)]
     fn expect(&mut self, layer: usize) {
         self.clock.changed(layer);
-        if self.shape.used >= self.shape.experts {
+        if self.is_dense() {
             return;
         }
         let range = self.range(layer);
@@ -280,5 +287,104 @@ impl ExpertPolicy for NextUse {
 
     fn clock(&self) -> &Clock {
         &self.clock
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: ExpertShape = ExpertShape { layers: 3, experts: 8, used: 2 };
+
+    /// Tokens that always go through 0 and 1, and now and then one of the others.
+    fn practised(tokens: u32) -> NextUse {
+        let mut policy = NextUse::new(SHAPE, &WarmStart::default());
+        for token in 0..tokens {
+            for layer in 0..SHAPE.layers {
+                let other = if token % 5 == 4 { 2 + token % 6 } else { 1 };
+                policy.update_predictor(layer, &[0, other]);
+            }
+        }
+        policy
+    }
+
+    #[test]
+    fn what_is_always_used_is_expected_next_time() {
+        let policy = practised(200);
+        for layer in 0..SHAPE.layers {
+            let chance = |e| policy.probability(SHAPE.expert(layer, e));
+            assert!(
+                chance(0) > 0.8 && chance(1) > 0.5 && chance(5) < 0.25,
+                "{} {} {}",
+                chance(0),
+                chance(1),
+                chance(5)
+            );
+        }
+        // the pass is over: the first layer is next
+        let soonest = policy.predict_next_packs(policy.now(), 6);
+        assert!(soonest[0] == 0 && [1, 8, 9, 16, 17].iter().all(|expert| soonest.contains(expert)), "{soonest:?}");
+        assert!(policy.next_use(8, policy.now()) - policy.next_use(0, policy.now()) < 2.0);
+    }
+
+    #[test]
+    fn the_same_tokens_teach_the_same() {
+        let [a, b] = [0, 1].map(|_| practised(100));
+        assert_eq!(a.weights(), b.weights());
+        assert_eq!(a.passes, b.passes);
+        let warm = WarmStart { weights: a.weights().to_vec(), ..WarmStart::default() };
+        assert_eq!(NextUse::new(SHAPE, &warm).weights(), a.weights());
+    }
+
+    #[test]
+    fn weights_that_are_none_are_not_taken() {
+        let plain = NextUse::new(SHAPE, &WarmStart::default());
+        for weights in [vec![1.0; WEIGHTS - 1], vec![f32::NAN; WEIGHTS]] {
+            let policy = NextUse::new(SHAPE, &WarmStart { weights, ..WarmStart::default() });
+            assert_eq!(policy.weights(), plain.weights());
+        }
+    }
+
+    #[test]
+    fn what_a_prompt_used_is_expected_first() {
+        let mut policy = NextUse::new(SHAPE, &WarmStart::default());
+        let heat: Vec<f32> = (0..SHAPE.count()).map(|expert| if expert % 8 == 6 { 90.0 } else { 10.0 }).collect();
+        policy.seed(&heat);
+        assert!((0..8).all(|expert| policy.probability(expert) <= policy.probability(6)));
+        // heat of another shape, or none, changes nothing
+        let before = policy.passes.clone();
+        policy.seed(&[]);
+        assert_eq!(policy.passes, before);
+        policy.seed(&vec![f32::NAN; SHAPE.count()]);
+        assert!(policy.passes.iter().all(|passes| passes.is_finite()));
+    }
+
+    #[test]
+    fn a_router_run_early_is_believed_as_far_as_it_was_right() {
+        let mut policy = practised(20);
+        let way = |policy: &NextUse, e| policy.next_use(SHAPE.expert(1, e), policy.now());
+        for token in 0..100 {
+            let e = 2 + token % 6;
+            policy.update_predictor(0, &[0, 1]);
+            let before = way(&policy, e);
+            policy.look_ahead(1, &[e, 2 + (token + 1) % 6]);
+            if token > 50 {
+                assert!(way(&policy, e) < before && policy.probability(SHAPE.expert(1, e)) > 0.7);
+                assert!(policy.probability(SHAPE.expert(1, 2 + (token + 1) % 6)) < 0.3);
+            }
+            policy.update_predictor(1, &[e, 0]);
+            policy.update_predictor(2, &[0, 1]);
+        }
+    }
+
+    #[test]
+    fn experts_that_all_tokens_use_are_a_dense_model() {
+        let shape = ExpertShape { layers: 2, experts: 3, used: 3 };
+        let mut policy = NextUse::new(shape, &WarmStart::default());
+        policy.update_predictor(0, &[0, 1, 2]);
+        assert_eq!(
+            [0, 3].map(|expert| (policy.probability(expert), policy.next_use(expert, policy.now()))),
+            [(1.0, 1.0), (1.0, 0.0)]
+        );
     }
 }
