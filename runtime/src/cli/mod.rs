@@ -27,6 +27,7 @@ mod plan;
 mod profile;
 mod prompt_cache;
 mod sampling;
+mod script;
 mod stats;
 mod template;
 

@@ -26,8 +26,7 @@ use super::{
 use crate::gpu::{Buffer, DeviceInfo, Gpu, ReloadReport, ShaderCache};
 use crate::memory::{Pressure, resident_bytes};
 use crate::pak::{AsyncPrefetcher, PakFile};
-use crate::residency::experts::{WarmStart, policy};
-use crate::residency::{Cancel, Counters, NomadPackManager, ResidencyError, Wires};
+use crate::residency::{BelowCycle, Cancel, Counters, NomadPackManager, ResidencyError, Wires};
 use crate::text::Tokenizer;
 use symbiote_format::ModelConfig;
 
@@ -127,10 +126,8 @@ impl SymbioteEngine {
         let lengths = memory.traffic.iter().map(|p| p.len).collect();
         let residence = memory.residence(options.verify);
         let experts = config.design.experts.as_ref().map_or(0, |e| e.used);
-        let pager =
-            ExpertPager::new(&weights.expert_packs(), experts, &residence, !options.no_prefetch, |shape, slots| {
-                policy(options.oracle, shape, slots, &WarmStart::default())
-            });
+        let (how, known) = ((options.oracle, !options.no_prefetch), pak.coaccess().cloned());
+        let pager = ExpertPager::new(&weights.expert_packs(), experts, &residence, known, how);
         let packs = NomadPackManager::new(lengths, residence, effects, memory.budgets(), gpu.info().max_buffer_bytes)?;
         let profile = options.profile.then(|| Profile::new(&gpu).map(RefCell::new)).transpose()?;
         Ok(Self {
@@ -426,6 +423,13 @@ impl SymbioteEngine {
     /// What happened to experts, where not all of them stay.
     pub fn experts(&self) -> Option<ExpertCounters> {
         self.pager.as_ref().map(ExpertPager::counters)
+    }
+
+    /// What is to be said of too little room for experts.
+    pub fn below_cycle(&self) -> Option<BelowCycle> {
+        let (plan, cycle) = (&self.memory.plan, self.pak.archive().token_cycle_bytes()?);
+        let [vram, _] = self.memory.planned();
+        self.pager.as_ref().and_then(|_| BelowCycle::of("--vram", vram, plan.cache_bytes()[0], cycle))
     }
 
     /// What is where, and why.
