@@ -194,10 +194,11 @@ mod tests {
             turns: vec![Turn::Not, Turn::Main, Turn::Local],
             local_rope_base: Some(1e4),
             experts: None,
+            scale_block: Some([128, 128]),
         };
         let c = ModelConfig { design: every, ..llama };
         let params = c.to_params();
-        assert!(params.iter().filter(|p| !keys.contains(&p.key)).count() == 13, "{params:?}");
+        assert!(params.iter().filter(|p| !keys.contains(&p.key)).count() == 14, "{params:?}");
         assert_eq!(ModelConfig::from_params(params), Ok(c.clone()));
 
         let refuse =

@@ -148,6 +148,8 @@ code_table! {
         SharedRouter = 61 "ffn_gate_inp_shexp",
         /// Its gate and up projections in one, the gate's rows first `[2 * shared ffn, hidden]`.
         SharedGateUp = 62 "ffn_gate_up_shexp",
+        /// Factors of the tensor before it in the index, whose type needs them: see [`ScaleBlocks`](crate::ScaleBlocks).
+        Scale = 240 "scale",
         /// Kept so that `extract` returns it; no computation reads it.
         Unused = 255 "unused",
     }
