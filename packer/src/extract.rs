@@ -24,7 +24,7 @@ pub struct ExtractReport {
 }
 
 /// Writes every tensor of the archive `input` into the safetensors file `output`, with its name and bytes as in the
-/// source. F32, F16 and BF16 keep type and shape. Quantised tensors, which safetensors has no types for, become U8
+/// source. Plain types keep type and shape. Quantised tensors, which safetensors has no types for, become U8
 /// `[rows, bytes a row]`; `__metadata__` then has, under the tensor's name, `{"dtype": "Q4_K", "shape": [..]}`. A corrupt
 /// archive is refused.
 pub fn extract(input: &Path, output: &Path, force: bool, monitor: &dyn Monitor) -> Result<ExtractReport, Error> {
@@ -60,14 +60,9 @@ fn order(outline: &Outline) -> Vec<usize> {
     order
 }
 
-/// The safetensors type and its bytes.
+/// The safetensors type, which has the same name here, and its bytes.
 fn element(dtype: Dtype) -> (&'static str, u32) {
-    match dtype {
-        Dtype::F32 => ("F32", 4),
-        Dtype::F16 => ("F16", 2),
-        Dtype::Bf16 => ("BF16", 2),
-        _ => ("U8", 1),
-    }
+    if dtype.block_len() == 1 { (dtype.name(), dtype.block_bytes()) } else { ("U8", 1) }
 }
 
 /// The file up to its data: length of the JSON, and the JSON padded to eight bytes. Also the length of the data.

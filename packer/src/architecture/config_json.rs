@@ -6,10 +6,10 @@ use std::collections::HashSet;
 use serde_json::Value;
 use symbiote_format::{Activation, Design, ModelConfig, RopeLayout};
 
-use super::ArchitectureError;
 use super::description::{Architecture, Hyperparameters, JsonRules, Layout, Presence};
 use super::layers::LayerFlags;
 use super::tensors::{Place, places};
+use super::{ArchitectureError, scales};
 use crate::source::StoredTensor;
 use crate::source::safetensors::JsonObject;
 
@@ -17,14 +17,12 @@ type Result<T> = std::result::Result<T, ArchitectureError>;
 
 /// Keys that would change the computation, with the values that do not (beside `null`). They hold where the architecture
 /// does not read the key.
-const NEUTRAL: [(&str, &[&str]); 34] = [
+const NEUTRAL: [(&str, &[&str]); 32] = [
     ("attention_bias", &["false"]),
     ("mlp_bias", &["false"]),
     ("qkv_bias", &["false"]),
     ("use_bias", &["false"]),
     ("lm_head_bias", &["false"]),
-    ("quantization_config", &[]),
-    ("compression_config", &[]),
     ("sliding_window", &[]),
     ("use_sliding_window", &["false"]),
     ("use_bidirectional_attention", &["false"]),
@@ -75,6 +73,7 @@ pub(crate) fn from_config_json(
     tensors: &[StoredTensor],
     vocab_size: u32,
 ) -> Result<Hyperparameters> {
+    let outer = json;
     let inner;
     let json = match architecture.inside {
         None => json,
@@ -84,8 +83,11 @@ pub(crate) fn from_config_json(
             &inner
         }
     };
+    let scale_block = scales::block(outer)?.or(scales::block(json)?);
     let json = ConfigJson { json, rules, read: RefCell::default() };
-    let config = json.config(vocab_size)?;
+    let mut config = json.config(vocab_size)?;
+    config.design.scale_block = scale_block;
+    config = ModelConfig::from_params(config.to_params())?;
     let mixtures = json.mixtures(architecture, &config)?;
     let model = Hyperparameters { config, mixtures };
     json.check_flags(architecture, &model, tensors)?;

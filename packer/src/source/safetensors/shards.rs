@@ -134,18 +134,15 @@ fn check_name(name: &str) -> Result<(), SafetensorsError> {
     Ok(())
 }
 
-/// The type, where this program reads it.
+/// The type, where this program reads it: whole bytes of it have the same name here.
 fn dtype(stored: safetensors::Dtype) -> Option<Dtype> {
-    match stored {
-        safetensors::Dtype::F32 => Some(Dtype::F32),
-        safetensors::Dtype::F16 => Some(Dtype::F16),
-        safetensors::Dtype::BF16 => Some(Dtype::Bf16),
-        _ => None,
-    }
+    let name = stored.to_string();
+    Dtype::all().find(|dtype| dtype.block_len() == 1 && dtype.name() == name)
 }
 
 fn tensor(name: &str, dtype: Dtype, info: &TensorInfo, file: usize, data: u64) -> StoredTensor {
     let (start, end) = info.data_offsets;
-    let shape = info.shape.iter().map(|d| *d as u64).collect();
+    // a number alone is a list of one
+    let shape = if info.shape.is_empty() { vec![1] } else { info.shape.iter().map(|d| *d as u64).collect() };
     StoredTensor { name: name.into(), dtype, shape, file, offset: data + start as u64, len: (end - start) as u64 }
 }
