@@ -44,6 +44,12 @@ fn worst(rows: &[Vec<f32>], expected: &[Vec<f64>]) -> f64 {
     errors.into_iter().fold(0.0, f64::max)
 }
 
+/// The same, of the oracle's rows.
+fn worst_of(rows: &[Vec<f64>], expected: &[Vec<f64>]) -> f64 {
+    let narrow: Vec<Vec<f32>> = rows.iter().map(|row| row.iter().map(|v| *v as f32).collect()).collect();
+    worst(&narrow, expected)
+}
+
 fn ids(value: &serde_json::Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
 }
@@ -163,6 +169,35 @@ fn tokens_go_to_the_experts_that_transformers_chose() {
                 let expected = expected.as_deref().unwrap_or_default();
                 assert!(seen == expected, "{source}, layer {layer}, batches of {batch}: {seen:?}, not {expected:?}");
             }
+        }
+    }
+}
+
+/// Weights of 8 bits with scales of blocks, rows and tensors; the last is a mixture of experts.
+const FLOAT8: [&str; 4] = ["tiny-llama-fp8", "tiny-qwen3-fp8", "tiny-mistral-fp8", "tiny-qwen3moe-fp8"];
+
+/// Against transformers on each weight multiplied by its scale, as one batch, in batches of 7 and token by token; and against the
+/// oracle.
+#[test]
+fn weights_of_8_bits_equal_transformers() {
+    for name in FLOAT8 {
+        let golden = fixtures::json(&format!("{name}/golden.json"));
+        let tokens = ids(&golden["tokens"]);
+        let vocab = golden["vocab"].as_u64().unwrap() as usize;
+        let expected: Vec<Vec<f64>> =
+            fixtures::f32s(&format!("{name}/golden.f32")).chunks_exact(vocab).map(widen).collect();
+        let pak = fixtures::pak(name);
+        let file = PakFile::open(&pak).unwrap();
+        if file.archive().config().design.experts.is_none() {
+            let oracle = worst_of(&oracle::forward(file.archive(), &tokens), &expected);
+            assert!(oracle < 1e-5, "{name}: the oracle is {oracle} off");
+        }
+        for batch in [64, 7, 1] {
+            let mut engine = open(&pak, KvType::F32, batch);
+            let error = worst(&logits(&mut engine, &tokens), &expected);
+            println!("{name}: relative error {error:.1e} in batches of {batch}");
+            assert!(error < 1e-4, "{name}, batches of {batch}: {error}");
+            assert_eq!(engine.gpu().validation_errors(), 0, "{:?}", engine.gpu().validation_messages());
         }
     }
 }
