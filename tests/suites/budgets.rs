@@ -54,7 +54,7 @@ fn open(pak: &Path, caps: Caps) -> Result<SymbioteEngine, EngineError> {
 /// The bits of the logits of a prompt in two passes, all of its rows, then of tokens one by one.
 fn logits(engine: &mut SymbioteEngine) -> Vec<u32> {
     let mut bits = Vec::new();
-    let prompt: Vec<u32> = (0..24).map(|i| i * 7 % 100).collect();
+    let prompt: Vec<u32> = (0..24).map(|i| i * 7 % 95).collect();
     engine.forward_from(&prompt, 0, &mut |_, row| bits.extend(row.iter().map(|v| v.to_bits()))).unwrap();
     for token in 0..6 {
         bits.extend(engine.forward(&[token * 11]).unwrap().iter().map(|v| v.to_bits()));
@@ -91,7 +91,13 @@ pub fn least(pak: &Path, machine: Machine) -> (u64, u64) {
 #[test]
 fn logits_are_the_same_bits_under_every_budget() {
     let folder = tempfile::tempdir().unwrap();
-    for (fixture, codec) in [("tiny-llama-bf16-tied", Codec::P12), ("tiny-llama", Codec::Raw)] {
+    let fixtures = [
+        ("tiny-llama-bf16-tied", Codec::P12, 50),
+        ("tiny-llama", Codec::Raw, 50),
+        ("tiny-llama-fp8", Codec::Raw, 20),
+        ("tiny-qwen3moe-fp8", Codec::Raw, 20),
+    ];
+    for (fixture, codec, least_streamed) in fixtures {
         let pak = archive(folder.path(), fixture, codec);
         for machine in [Machine::Own, Machine::Discrete] {
             let (vram, ram) = least(&pak, machine);
@@ -113,7 +119,7 @@ fn logits_are_the_same_bits_under_every_budget() {
                     streamed += shares.iter().filter(|s| s.tier != MemoryTier::VramHot).map(|s| s.packs).sum::<usize>();
                 }
             }
-            assert!(streamed > 50, "{streamed}");
+            assert!(streamed > least_streamed, "{fixture} {machine:?}: {streamed}");
         }
     }
 }

@@ -2,60 +2,18 @@
 
 use std::sync::{Arc, Mutex};
 
-use symbiote_runtime::engine::{KvType, OpenOptions, SymbioteEngine};
-use symbiote_runtime::gpu::GpuOptions;
+use symbiote_runtime::engine::KvType;
 use symbiote_runtime::pak::PakFile;
+use symbiote_tests::golden::{ids, logits, open, open_for, sources, widen, worst};
 use symbiote_tests::{fixtures, oracle, relative_error};
 
 /// What rounding keys and values to 11 bits may do to logits.
 const F16_CACHE: f64 = 5e-3;
 
-/// An engine under validation.
-fn open(pak: &std::path::Path, kv_type: KvType, batch: u32) -> SymbioteEngine {
-    open_for(pak, kv_type, batch, None)
-}
-
-/// The same, for sequences of at most `context` tokens.
-fn open_for(pak: &std::path::Path, kv_type: KvType, batch: u32, context: Option<u32>) -> SymbioteEngine {
-    let gpu = GpuOptions { validation: true, ..GpuOptions::default() };
-    let options = OpenOptions { gpu, kv_type, batch: Some(batch), context, ..OpenOptions::default() };
-    SymbioteEngine::open(pak, &options).unwrap()
-}
-
-/// Logits after every token.
-fn logits(engine: &mut SymbioteEngine, tokens: &[u32]) -> Vec<Vec<f32>> {
-    let mut rows = Vec::new();
-    engine.truncate(0);
-    engine
-        .forward_from(tokens, 0, &mut |i, row| {
-            assert_eq!(i, rows.len(), "rows come in order");
-            rows.push(row.to_vec());
-        })
-        .unwrap();
-    assert_eq!(rows.len(), tokens.len());
-    rows
-}
-
-/// The largest relative error over all positions.
-fn worst(rows: &[Vec<f32>], expected: &[Vec<f64>]) -> f64 {
-    assert_eq!(rows.len(), expected.len());
-    let errors: Vec<f64> = rows.iter().zip(expected).map(|(a, b)| relative_error(a, b)).collect();
-    assert!(errors.iter().all(|e| e.is_finite()), "NaN among the logits");
-    errors.into_iter().fold(0.0, f64::max)
-}
-
 /// The same, of the oracle's rows.
 fn worst_of(rows: &[Vec<f64>], expected: &[Vec<f64>]) -> f64 {
     let narrow: Vec<Vec<f32>> = rows.iter().map(|row| row.iter().map(|v| *v as f32).collect()).collect();
     worst(&narrow, expected)
-}
-
-fn ids(value: &serde_json::Value) -> Vec<u32> {
-    value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
-}
-
-fn widen(row: &[f32]) -> Vec<f64> {
-    row.iter().map(|v| f64::from(*v)).collect()
 }
 
 /// Tiny random models that transformers saved: every rope scaling, f32, f16 and bf16, tied and not, sharded and not.
@@ -101,13 +59,6 @@ const ARCHITECTURES: [&str; 14] = [
 /// Mixtures of experts, likewise.
 const MIXTURES: [&str; 6] =
     ["tiny-mixtral", "tiny-qwen3moe", "tiny-qwen3moe-dense", "tiny-qwen2moe", "tiny-olmoe", "tiny-granitemoe"];
-
-/// Both sources of a model, those that there are.
-fn sources(name: &str) -> impl Iterator<Item = String> {
-    let gguf = format!("{name}/{name}.gguf");
-    let sources = [(name.to_owned(), format!("{name}/config.json")), (gguf.clone(), gguf)];
-    sources.into_iter().filter(|(_, file)| fixtures::path(file).exists()).map(|(source, _)| source)
-}
 
 /// Every expert of every layer that routes tokens is one pack, and the routes of the golden file fit the archive.
 #[test]

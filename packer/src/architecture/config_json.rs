@@ -83,11 +83,13 @@ pub(crate) fn from_config_json(
             &inner
         }
     };
-    let scale_block = scales::block(outer)?.or(scales::block(json)?);
     let json = ConfigJson { json, rules, read: RefCell::default() };
     let mut config = json.config(vocab_size)?;
-    config.design.scale_block = scale_block;
-    config = ModelConfig::from_params(config.to_params())?;
+    // an architecture may have read that itself
+    if !json.read.borrow().contains(scales::KEYS[0]) {
+        config.design.scale_block = scales::block(outer)?.or(scales::block(json.json)?);
+        config = ModelConfig::from_params(config.to_params())?;
+    }
     let mixtures = json.mixtures(architecture, &config)?;
     let model = Hyperparameters { config, mixtures };
     json.check_flags(architecture, &model, tensors)?;

@@ -13,7 +13,7 @@ use crate::source::safetensors::JsonObject;
 type Result<T> = std::result::Result<T, ArchitectureError>;
 
 /// Keys under which a model says how it was quantised; the second is an earlier name of compressed-tensors'.
-const KEYS: [&str; 2] = ["quantization_config", "compression_config"];
+pub(super) const KEYS: [&str; 2] = ["quantization_config", "compression_config"];
 /// What the names of factors have behind those of weights: DeepSeek's and Qwen's, compressed-tensors' and FBGEMM's.
 const SUFFIXES: [&str; 2] = ["_scale_inv", "_scale"];
 /// Factors of activations and of keys and values, which are not rounded here.
