@@ -307,17 +307,14 @@ impl Layer {
         }
     }
 
-    /// The norms and biases of attention, then those of the feed-forward network.
+    /// The norms and biases of attention, and the scales of all but experts; then those of the feed-forward network.
     fn vectors(&self) -> [Vec<Vector>; 2] {
         let attention = self.attention_norm.iter().flat_map(NormWeights::vectors);
         let attention = attention.chain(self.qkv_bias.into_iter().flatten()).chain(self.head_norms.vectors());
-        let attention = attention.chain(self.qkv.scales.iter().chain(&self.output.product.scales).copied());
+        let attention = attention.chain(self.operations().into_iter().flat_map(|o| o.scales.iter().copied()));
         let of = |output: &Output| output.bias.into_iter().chain(output.norm);
         let own: Vec<Vector> = match &self.ffn {
-            Ffn::Dense(ffn) => {
-                let scales = ffn.up.scales.iter().chain(&ffn.down.product.scales).copied();
-                ffn.up_bias.into_iter().flatten().chain(of(&ffn.down)).chain(scales).collect()
-            }
+            Ffn::Dense(ffn) => ffn.up_bias.into_iter().flatten().chain(of(&ffn.down)).collect(),
             Ffn::Mixture(mixture) => mixture.vectors(),
         };
         let ffn = self.ffn_norm.iter().flat_map(NormWeights::vectors).chain(own);

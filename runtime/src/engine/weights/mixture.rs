@@ -67,8 +67,7 @@ impl Mixture {
 
     pub(super) fn vectors(&self) -> Vec<Vector> {
         let biases = [self.router_bias, self.score_bias, self.up_bias[0], self.up_bias[1], self.down_bias];
-        let of_operations = self.operations().into_iter().flat_map(|o| &o.scales);
-        biases.into_iter().flatten().chain(self.scales.iter().chain(of_operations).copied()).collect()
+        biases.into_iter().flatten().chain(self.scales.iter().copied()).collect()
     }
 }
 
