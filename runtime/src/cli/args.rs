@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use symbiote_runtime::engine::{GenerateOptions, Grammar, KvType, Link, OpenOptions};
 use symbiote_runtime::gpu::GpuOptions;
 use symbiote_runtime::memory::ByteSize;
+use symbiote_runtime::residency::experts::OracleKind;
 
 use super::output::{Failure, read_text};
 use super::sampling::{SamplingArgs, unescape};
@@ -231,6 +232,14 @@ pub struct EngineArgs {
     #[arg(long, value_name = "WAY", default_value = "copy")]
     pub link: LinkArg,
 
+    /// What decides which experts of a mixture stay in VRAM, where not all of them fit
+    #[arg(long, value_name = "POLICY", default_value = "next-use")]
+    pub oracle: OracleKind,
+
+    /// Bring no expert before a router has chosen it
+    #[arg(long)]
+    pub no_prefetch: bool,
+
     /// Check every pack against its SHA-256 when it is first read
     #[arg(long)]
     pub verify: bool,
@@ -276,6 +285,8 @@ impl EngineArgs {
                 LinkArg::Copy => Link::Copy,
                 LinkArg::Direct => Link::Direct,
             },
+            oracle: self.oracle,
+            no_prefetch: self.no_prefetch,
             context: self.ctx,
             batch: self.batch,
             kv_type: match self.kv_type {

@@ -1,8 +1,11 @@
 //! The forward pass, as one page: it records the commands that turn token ids into logits.
 
+mod early_router;
 mod mixture;
 
 use std::borrow::Cow;
+
+pub(super) use early_router::ranks;
 
 use bytemuck::bytes_of;
 use symbiote_format::{ModelConfig, Norm, Turn};

@@ -12,6 +12,7 @@
 //! | `stages.rs` | commands, submitted as the packs that they read come |
 //! | `memory_plan.rs` | budgets, and the plan of the packs |
 //! | `relief.rs` | other budgets while the model is in use |
+//! | `expert_pager.rs` | which experts of a mixture are brought, and which stay |
 //! | `routes.rs` | where tokens go in a mixture of experts |
 //! | `state.rs` | activations, KV cache |
 //! | `need.rs` | the device memory that all this will take |
@@ -27,6 +28,7 @@
 //! | `options.rs`, `error.rs` | settings; [`EngineError`] |
 
 mod error;
+mod expert_pager;
 mod forward;
 mod generate;
 mod grammar;
@@ -56,6 +58,7 @@ mod weights;
 mod wires;
 
 pub use error::EngineError;
+pub use expert_pager::{ExpertCounters, ExpertPager};
 pub use generate::{Generation, Stop};
 pub use grammar::Grammar;
 pub use memory_plan::{MemoryPlan, USUAL_WIRES};

@@ -19,10 +19,14 @@ use super::shader_source::BuiltIn;
 use super::stages::Stages;
 use super::state::{ActivationSizes, Activations, KvCache, LOGIT_ROWS, stride};
 use super::weights::Weights;
-use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, KernelTime, Link, OpenOptions, Profile, Rope};
+use super::{
+    DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, ExpertCounters, ExpertPager, KernelTime, Link, OpenOptions, Profile,
+    Rope,
+};
 use crate::gpu::{Buffer, DeviceInfo, Gpu, ReloadReport, ShaderCache};
 use crate::memory::{Pressure, resident_bytes};
 use crate::pak::{AsyncPrefetcher, PakFile};
+use crate::residency::experts::{WarmStart, policy};
 use crate::residency::{Cancel, Counters, NomadPackManager, ResidencyError, Wires};
 use crate::text::Tokenizer;
 use symbiote_format::ModelConfig;
@@ -60,6 +64,8 @@ pub struct SymbioteEngine {
     order: [Vec<usize>; 2],
     pub(super) memory: MemoryPlan,
     pub(super) packs: Packs,
+    /// Decides which experts stay, where not all of them do.
+    pub(super) pager: Option<ExpertPager>,
     /// Where products find packs, and where the embedding does.
     pub(super) tables: [PackTable; 2],
     /// Reached by address only; it lives as long as the engine.
@@ -116,6 +122,11 @@ impl SymbioteEngine {
         let effects = (PackBlocks::new(gpu.clone()), reader, Box::new(PackJudge::new(pak.archive())) as Box<_>);
         let lengths = memory.traffic.iter().map(|p| p.len).collect();
         let residence = memory.residence(options.verify);
+        let experts = config.design.experts.as_ref().map_or(0, |e| e.used);
+        let pager =
+            ExpertPager::new(&weights.expert_packs(), experts, &residence, !options.no_prefetch, |shape, slots| {
+                policy(options.oracle, shape, slots, &WarmStart::default())
+            });
         let packs = NomadPackManager::new(lengths, residence, effects, memory.budgets(), gpu.info().max_buffer_bytes)?;
         let profile = options.profile.then(|| Profile::new(&gpu).map(RefCell::new)).transpose()?;
         Ok(Self {
@@ -129,6 +140,7 @@ impl SymbioteEngine {
             weights,
             memory,
             packs,
+            pager,
             tables,
             _part_tables: part_tables,
             act,
@@ -280,6 +292,7 @@ impl SymbioteEngine {
         let profile = self.profile.as_ref();
         let mut stages = Stages::new(&self.gpu, &mut self.packs, [table, lookups], profile)?;
         stages.tell(self.progress.as_mut(), self.memory.staying_bytes());
+        stages.page_experts(self.pager.as_mut());
         stages.tell_routes(self.routes.as_mut(), self.replay.as_mut());
         // the first rows of logits go with the last layers
         pass.layers(&mut stages)?;
@@ -401,6 +414,11 @@ impl SymbioteEngine {
         &self.packs
     }
 
+    /// What happened to experts, where not all of them stay.
+    pub fn experts(&self) -> Option<ExpertCounters> {
+        self.pager.as_ref().map(ExpertPager::counters)
+    }
+
     /// What is where, and why.
     pub fn memory(&self) -> &MemoryPlan {
         &self.memory
@@ -446,7 +464,7 @@ impl Prepared {
         let sizes = Activations::sizes(&config, batch, splits, probed.matrices && weights.packed());
         let layers = (0..config.layer_count).map(|_| KvCache::layer_bytes(&config, context, options.kv_type));
         let need = Need::new(&gpu, pak.archive().index(), &mut weights, &sizes, layers);
-        let traffic = weights.traffic(pak.archive().index());
+        let traffic = weights.traffic(pak.archive().index(), config.design.experts.as_ref().map_or(0, |e| e.used));
         let held = options.ram_held.unwrap_or_else(|| resident_bytes().saturating_sub(open_device));
         let memory = MemoryPlan::new(&gpu, traffic, need, context, (held, pak.archive().file_len()), options, wires)?;
         Ok(Self { pak, config, tokenizer, gpu, kernels, weights, ropes, sizes, context, batch, memory })

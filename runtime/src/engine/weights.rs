@@ -343,7 +343,8 @@ impl Weights {
     }
 
     /// What every pack of the archive is needed for. Packs that nothing reads have no length.
-    pub fn traffic(&self, index: &ArchivedIndex) -> Vec<PackTraffic> {
+    /// A token goes through `used` experts of a layer.
+    pub fn traffic(&self, index: &ArchivedIndex, used: u32) -> Vec<PackTraffic> {
         let mut needs = vec![None; index.packs.len()];
         let lookups = [&self.embedding].into_iter().chain(&self.positions);
         lookups.flat_map(|o| &o.packs).for_each(|&pack| needs[pack] = Some(Need::Lookup));
@@ -351,8 +352,9 @@ impl Weights {
         for &pack in operations.chain([&self.head]).flat_map(|o| &o.packs) {
             needs[pack] = Some(if needs[pack] == Some(Need::Lookup) { Need::Tied } else { Need::EveryPass });
         }
-        for &pack in self.layers.iter().filter_map(Layer::mixture).flat_map(|m| &m.packs) {
-            needs[pack] = Some(Need::EveryPass);
+        for mixture in self.layers.iter().filter_map(Layer::mixture) {
+            let count = u32::try_from(mixture.packs.len()).unwrap_or(u32::MAX);
+            mixture.packs.iter().for_each(|&pack| needs[pack] = Some(Need::Expert { used, count }));
         }
         let lookups = [&self.embedding].into_iter().chain(&self.positions);
         let scales = lookups.chain([&self.head]).flat_map(|o| o.scales.iter().copied());
@@ -366,6 +368,11 @@ impl Weights {
                 need: need.unwrap_or(Need::Always),
             })
             .collect()
+    }
+
+    /// The packs of each layer's experts; none of a layer that has none.
+    pub fn expert_packs(&self) -> Vec<Option<&[usize]>> {
+        self.layers.iter().map(|layer| layer.mixture().map(|m| m.packs.as_slice())).collect()
     }
 
     /// Some of the products are over packed rows.
