@@ -6,38 +6,23 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use symbiote_format::{Dtype, NO_LAYER, TensorKind};
+use symbiote_format::{ArchivedIndex, ArchivedTensor, Dtype, NO_LAYER, TensorKind};
 use symbiote_runtime::engine::KvType;
 use symbiote_runtime::pak::PakFile;
 use symbiote_tests::golden::{ids, logits, open, open_for, widen, worst};
 use symbiote_tests::{fixtures, oracle};
 
-/// A model of one source.
-struct Case {
+/// Models that differ in their source alone.
+struct Line {
     architecture: String,
-    source: &'static str,
-    /// Of the matrices in its layers.
-    types: BTreeSet<&'static str>,
-    quantised: bool,
-}
-
-impl Case {
-    fn of(pak: &Path, source: &'static str) -> Self {
-        let file = PakFile::open(pak).unwrap();
-        let index = file.archive().index();
-        let kinds = [TensorKind::Unused.code(), TensorKind::Scale.code()];
-        let matrix = |t: &&symbiote_format::ArchivedTensor| {
-            t.layer != NO_LAYER && t.shape.len() > 1 && !kinds.contains(&t.kind.to_native())
-        };
-        let types = index.tensors.iter().filter(matrix).map(|t| Dtype::from_code(t.dtype.to_native()).unwrap());
-        let types: Vec<Dtype> = types.collect();
-        Self {
-            architecture: index.architecture.as_str().into(),
-            source,
-            types: types.iter().map(|dtype| dtype.name()).collect(),
-            quantised: types.iter().any(|dtype| dtype.block_len() > 1),
-        }
-    }
+    model: String,
+    /// Of the matrices in its layers, but for routers.
+    types: String,
+    with: &'static str,
+    /// From each source.
+    errors: [Option<f64>; 2],
+    /// With keys and values in f16, the larger.
+    halves: Option<f64>,
 }
 
 fn main() {
@@ -47,45 +32,72 @@ fn main() {
     names.retain(|name| fixtures::path(&format!("{name}/golden.json")).exists());
     names.retain(|name| wanted.is_empty() || wanted.iter().any(|part| name.contains(part)));
     names.sort();
-    println!("| architecture | model | source | type | compared with | relative error | keys and values in f16 |");
-    println!("|---|---|---|---|---|---:|---:|");
+    println!("| architecture | model | type | safetensors | GGUF | compared with | keys and values in f16 |");
+    println!("|---|---|---|---:|---:|---|---:|");
     for name in names {
+        let mut lines = Vec::new();
+        if fixtures::path(&format!("{name}/config.json")).exists() {
+            add(&mut lines, &name, &fixtures::pak(&name), 0);
+        }
         let files = std::fs::read_dir(fixtures::path(&name)).unwrap().map(|entry| entry.unwrap().path());
         let mut ggufs: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "gguf")).collect();
         ggufs.sort();
-        if fixtures::path(&format!("{name}/config.json")).exists() {
-            row(&name, &fixtures::pak(&name), "safetensors");
-        }
         for gguf in ggufs {
             let file = gguf.file_name().unwrap().to_str().unwrap();
-            row(&name, &fixtures::pak(&format!("{name}/{file}")), "GGUF");
+            add(&mut lines, &name, &fixtures::pak(&format!("{name}/{file}")), 1);
+        }
+        for Line { architecture, model, types, with, errors, halves } in lines {
+            let shown = |error: Option<f64>| error.map_or_else(String::new, |error| format!("{error:.1e}"));
+            let [safetensors, gguf] = errors.map(shown);
+            println!("| {architecture} | {model} | {types} | {safetensors} | {gguf} | {with} | {} |", shown(halves));
         }
     }
 }
 
-fn row(name: &str, pak: &Path, source: &'static str) {
-    let case = Case::of(pak, source);
+/// Measures one source of a model.
+fn add(lines: &mut Vec<Line>, name: &str, pak: &Path, source: usize) {
+    let file = PakFile::open(pak).unwrap();
+    let archive = file.archive();
+    let dtypes = types(archive.index());
     let golden = fixtures::json(&format!("{name}/golden.json"));
     let tokens = ids(&golden["tokens"]);
     let vocab = golden["vocab"].as_u64().unwrap() as usize;
     let rows = |file: &str| -> Vec<Vec<f64>> {
         fixtures::f32s(&format!("{name}/{file}")).chunks_exact(vocab).map(widen).collect()
     };
-    let (with, expected) = match case.quantised {
-        true => ("f64", oracle::forward(PakFile::open(pak).unwrap().archive(), &tokens)),
+    let blocks = dtypes.iter().any(|dtype| dtype.block_len() > 1);
+    let (with, expected) = match blocks {
+        true => ("f64", oracle::forward(archive, &tokens)),
         false => ("transformers", rows("golden.f32")),
     };
     let error = |kv_type| worst(&logits(&mut open(pak, kv_type, 64), &tokens), &expected);
-    let model = name.trim_start_matches("tiny-");
-    let types = case.types.iter().copied().collect::<Vec<_>>().join(", ");
-    let print = |model: &str, plain: f64, halves: Option<f64>| {
-        let halves = halves.map_or_else(String::new, |error| format!("{error:.1e}"));
-        println!("| {} | {model} | {} | {types} | {with} | {plain:.1e} | {halves} |", case.architecture, case.source);
+    let architecture = archive.index().architecture.as_str();
+    let types = dtypes.iter().map(|dtype| dtype.name()).collect::<Vec<_>>().join(", ");
+    let mut put = |model: &str, error: f64, halves: Option<f64>| {
+        let same = |line: &&mut Line| line.model == model && line.types == types && line.errors[source].is_none();
+        if let Some(line) = lines.iter_mut().find(same) {
+            line.errors[source] = Some(error);
+            line.halves = line.halves.zip(halves).map(|(a, b)| a.max(b));
+            return;
+        }
+        let mut errors = [None; 2];
+        errors[source] = Some(error);
+        let (architecture, model, types) = (architecture.into(), model.into(), types.clone());
+        lines.push(Line { architecture, model, types, with, errors, halves });
     };
-    print(model, error(KvType::F32), Some(error(KvType::F16)));
-    if let Some(short) = golden["short"].as_u64().filter(|_| !case.quantised) {
+    let model = name.trim_start_matches("tiny-");
+    put(model, error(KvType::F32), Some(error(KvType::F16)));
+    if let Some(short) = golden["short"].as_u64().filter(|_| !blocks) {
         let mut engine = open_for(pak, KvType::F32, 64, u32::try_from(short).ok());
         let found = worst(&logits(&mut engine, &tokens[..short as usize]), &rows("golden-short.f32"));
-        print(&format!("{model}, {short} tokens of context"), found, None);
+        put(&format!("{model}, {short} tokens of context"), found, None);
     }
+}
+
+/// The types of the matrices in layers, but for routers, which stay as they were.
+fn types(index: &ArchivedIndex) -> BTreeSet<Dtype> {
+    let others = [TensorKind::Unused, TensorKind::Scale, TensorKind::Router].map(TensorKind::code);
+    let matrix =
+        |t: &&ArchivedTensor| t.layer != NO_LAYER && t.shape.len() > 1 && !others.contains(&t.kind.to_native());
+    index.tensors.iter().filter(matrix).map(|t| Dtype::from_code(t.dtype.to_native()).unwrap()).collect()
 }
