@@ -50,6 +50,15 @@ fn rows() -> Folder {
     llama("_scale", &|rows, _| (BF16, vec![rows, 1]), says)
 }
 
+/// FBGEMM's layout.
+fn fbgemm() -> Folder {
+    let says =
+        json!({"quant_method": "fbgemm_fp8", "activation_scale_ub": 1200.0, "modules_to_not_convert": ["lm_head"]});
+    let mut model = llama("_scale", &|rows, _| (F32, vec![rows, 1]), says);
+    model.tensors.push(tensor("model.layers.0.mlp.up_proj.input_scale_ub".into(), F32, &[1]));
+    model
+}
+
 /// One scale a tensor, and those of activations, keys and values beside it.
 fn whole() -> Folder {
     let mut model =
@@ -62,7 +71,7 @@ fn whole() -> Folder {
 
 #[test]
 fn weights_and_scales_come_back_bit_for_bit() {
-    for (name, model) in [("blocks", blocks()), ("rows", rows()), ("whole", whole())] {
+    for (name, model) in [("blocks", blocks()), ("rows", rows()), ("fbgemm", fbgemm()), ("whole", whole())] {
         let bench = Bench::new();
         model.write(&bench.path("m"), 2);
         bench.done(&["convert", "m"]);
