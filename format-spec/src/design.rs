@@ -4,6 +4,7 @@
 //! feed-forward network, learned positions, fused projections are there where their tensors are.
 
 use crate::experts::Experts;
+use crate::latent::Latent;
 use crate::limits;
 use crate::params::{ParamError, Reader, Writer, range};
 
@@ -36,6 +37,8 @@ pub struct Design {
     pub turns: Vec<Turn>,
     /// Base of the frequencies of [`Turn::Local`], which have no scaling.
     pub local_rope_base: Option<f32>,
+    /// Attention through latent vectors.
+    pub latent: Option<Latent>,
     /// The experts of layers that have a router.
     pub experts: Option<Experts>,
     /// Rows and columns that share a factor, where factors are those of blocks ([`ScaleBlocks`](crate::ScaleBlocks)).
@@ -91,6 +94,7 @@ impl Default for Design {
             windows: Vec::new(),
             turns: Vec::new(),
             local_rope_base: None,
+            latent: None,
             experts: None,
             scale_block: None,
         }
@@ -152,6 +156,7 @@ impl Design {
             let code = |turn: &Turn| TURNS.iter().find(|(t, _)| t == turn).map_or(0, |(_, code)| *code);
             w.numbers("rope.turns", self.turns.iter().map(|turn| f64::from(code(turn))).collect());
         }
+        self.latent.iter().for_each(|latent| latent.write(w));
         self.experts.iter().for_each(|experts| experts.write(w));
         self.scale_block.iter().for_each(|block| w.numbers(SCALE_BLOCK, block.map(f64::from).to_vec()));
     }
@@ -174,6 +179,7 @@ impl Design {
             windows: r.optional_u32s("attention.windows", limits::CONTEXT)?,
             turns: turns(r.optional_u32s("rope.turns", 2)?),
             local_rope_base: r.optional_f32("rope.local_base", TINY, ANY)?,
+            latent: Latent::read(r)?,
             experts: Experts::read(r)?,
             scale_block: scale_block(r)?,
         })

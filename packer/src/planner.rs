@@ -8,7 +8,7 @@ use symbiote_format::{ModelConfig, NO_LAYER, PackRole, TensorKind, limits};
 pub(crate) const ROW_GRAIN: u32 = 64;
 
 /// The vectors of a layer, which share a pack; those of experts are as many as there are experts.
-const VECTORS: [TensorKind; 22] = [
+const VECTORS: [TensorKind; 26] = [
     TensorKind::AttentionNorm,
     TensorKind::AttentionNormBias,
     TensorKind::QueryKeyValueBias,
@@ -17,6 +17,9 @@ const VECTORS: [TensorKind; 22] = [
     TensorKind::ValueBias,
     TensorKind::QueryNorm,
     TensorKind::KeyNorm,
+    TensorKind::QueryLatentNorm,
+    TensorKind::KeyValueLatentNorm,
+    TensorKind::AttentionSinks,
     TensorKind::AttentionOutputBias,
     TensorKind::PostAttentionNorm,
     TensorKind::FfnNorm,
@@ -29,8 +32,19 @@ const VECTORS: [TensorKind; 22] = [
     TensorKind::ExpertScoreBias,
     TensorKind::ExpertGateBias,
     TensorKind::ExpertUpBias,
+    TensorKind::ExpertGateUpBias,
     TensorKind::ExpertDownBias,
     TensorKind::SharedRouter,
+];
+
+/// The projections of latent attention, in the order in which they are read.
+const LATENTS: [TensorKind; 6] = [
+    TensorKind::QueryLatent,
+    TensorKind::KeyValueLatent,
+    TensorKind::QueryOfLatent,
+    TensorKind::KeyOfLatent,
+    TensorKind::KeyValueOfLatent,
+    TensorKind::ValueOfLatent,
 ];
 
 /// What an expert has, in the order in which it is in a pack.
@@ -103,6 +117,9 @@ pub(crate) fn plan(tensors: &[PlanTensor], config: &ModelConfig, target: u64) ->
         planner.vectors(layer, &VECTORS)?;
         planner.heads(layer, config)?;
         planner.rows(PackRole::AttentionHeads, layer, &[TensorKind::QueryKeyValue])?;
+        for kind in LATENTS {
+            planner.rows(PackRole::AttentionHeads, layer, &[kind])?;
+        }
         planner.rows(PackRole::AttentionOutput, layer, &[TensorKind::AttentionOutput])?;
         planner.whole(PackRole::Router, layer, &[TensorKind::Router])?;
         planner.rows(PackRole::MlpBlock, layer, &[TensorKind::FfnGate, TensorKind::FfnUp])?;

@@ -6,6 +6,7 @@
 #include "common.glsl"
 #include "kv.glsl"
 #include "math.glsl"
+#include "vector.glsl"
 layout(constant_id = 3) const uint QUERIES = 1;
 layout(constant_id = 4) const uint SUBGROUP = 32;   // size of a subgroup
 layout(constant_id = 5) const bool PARTIAL = false; // leave [splits][pairs][HEAD_DIM + 2] for attention_merge
@@ -16,6 +17,8 @@ layout(push_constant) uniform Args {
   uint64_t k;         // K cache of this layer
   uint64_t v;         // V cache of this layer
   F32sOut y;          // [tokens][y_stride] f32, or partial results
+  U64s packs;         // pack table
+  uvec2 sinks;        // a vector: [heads], a score of each that has no value (arXiv 2309.17453)
   uint heads;
   uint kv_heads;
   uint capacity;
@@ -50,8 +53,10 @@ void main() {
     q_at[i] = (t * a.q_stride + (gl_WorkGroupID.x * group + pair % group) * HEAD_DIM) / 4;
     limit[i] = a.position + t + 1;
     from[i] = limit[i] - min(limit[i], a.window);
-    best[i] = NONE;
-    total[i] = 0.0;
+    // a sink is like a key before the first stretch
+    const bool sink = a.sinks.x != ABSENT && gl_WorkGroupID.z == 0;
+    best[i] = sink ? weight(a.packs, a.sinks, gl_WorkGroupID.x * group + pair % group) : NONE;
+    total[i] = sink ? 1.0 : 0.0;
     [[unroll]] for (uint o = 0; o < OWN; o++) {
       sum[i][o] = vec4(0.0);
       if (SHARE_Q) q[i][o] = F32x4s(a.q).at[q_at[i] + min(lane + o * SUBGROUP, QUADS - 1)];

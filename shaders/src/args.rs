@@ -338,6 +338,10 @@ pub struct AttentionArgs {
     pub v: u64,
     /// `[tokens][y_stride]` f32, or partial results; written.
     pub y: u64,
+    /// Pack table.
+    pub packs: u64,
+    /// `[heads]`: scores that have no value.
+    pub sinks: VectorArgs,
     /// Query heads.
     pub heads: u32,
     /// Key-value heads.
@@ -396,7 +400,7 @@ pub struct ActivateArgs {
     pub x: u64,
     /// `[tokens][y_stride]` f32, written.
     pub y: u64,
-    /// `[width]`.
+    /// `[width]`; of gate and up where these take turns `[2 * width]`.
     pub gate_bias: VectorArgs,
     /// `[width]`.
     pub up_bias: VectorArgs,

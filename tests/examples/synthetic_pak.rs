@@ -56,7 +56,8 @@ fn main() -> ExitCode {
         Ok(policy) => policy,
         Err(error) => return fail(&error),
     };
-    let options = ConvertOptions { pack_size: args.pack_size.0, policy, threads: args.threads, force: true };
+    let options =
+        ConvertOptions { pack_size: args.pack_size.0, policy, threads: args.threads, force: true, profile: None };
     let terminal = terminal::Terminal::new();
     let start = Instant::now();
     let done = synthesize(&args.shape, args.dtype, &args.output, &options, &terminal);

@@ -219,6 +219,9 @@ impl Model<'_> {
     }
 }
 
+/// Of the clamped SwiGLU.
+pub const CLAMPED_GAIN: f64 = 1.702;
+
 /// An activation of the feed-forward network.
 pub fn activation(activation: Activation, x: f64) -> f64 {
     match activation {
@@ -226,7 +229,8 @@ pub fn activation(activation: Activation, x: f64) -> f64 {
         // 1 + tanh(u) = 2 / (1 + e^-2u), which does not cancel
         Activation::GeluTanh => x / (1.0 + (-gelu_exponent(x)).exp()),
         Activation::GeluErf => 0.5 * x * (1.0 + erf(x / 2f64.sqrt())),
-        Activation::ClampedSwiglu => unreachable!("it is not of one number"),
+        // of a gate that is clamped already
+        Activation::ClampedSwiglu => x / (1.0 + (-CLAMPED_GAIN * x).exp()),
     }
 }
 

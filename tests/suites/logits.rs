@@ -57,8 +57,15 @@ const ARCHITECTURES: [&str; 14] = [
 ];
 
 /// Mixtures of experts, likewise.
-const MIXTURES: [&str; 6] =
-    ["tiny-mixtral", "tiny-qwen3moe", "tiny-qwen3moe-dense", "tiny-qwen2moe", "tiny-olmoe", "tiny-granitemoe"];
+const MIXTURES: [&str; 7] = [
+    "tiny-mixtral",
+    "tiny-qwen3moe",
+    "tiny-qwen3moe-dense",
+    "tiny-qwen2moe",
+    "tiny-olmoe",
+    "tiny-granitemoe",
+    "tiny-gpt-oss",
+];
 
 /// Every expert of every layer that routes tokens is one pack, and the routes of the golden file fit the archive.
 #[test]

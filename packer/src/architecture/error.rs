@@ -22,6 +22,14 @@ pub enum ArchitectureError {
         /// Its class.
         class: &'static str,
     },
+    /// Experts as transformers saves them where they are interleaved.
+    #[error(
+        "tensor {name} has the experts transposed, as transformers saves them without MXFP4: take the published MXFP4 weights, or convert the model to GGUF first, and pack that"
+    )]
+    TransposedExperts {
+        /// Its name.
+        name: String,
+    },
     /// A hyperparameter that must be there.
     #[error("{key} is missing")]
     MissingKey {

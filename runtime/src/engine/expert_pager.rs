@@ -1,5 +1,6 @@
 //! Which experts of a mixture are in VRAM and in RAM: what the router chose is brought, and what the oracle expects.
 
+use std::fmt;
 use std::time::Instant;
 
 use super::{EngineError, Packs};
@@ -21,6 +22,51 @@ pub struct ExpertCounters {
     pub useful: u64,
     /// Experts that passed through the ring, because nothing held is needed later.
     pub bypassed: u64,
+}
+
+impl ExpertCounters {
+    /// What happened after `before`.
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            uses: self.uses - before.uses,
+            hits: self.hits - before.hits,
+            warm: self.warm - before.warm,
+            prefetched: self.prefetched - before.prefetched,
+            useful: self.useful - before.useful,
+            bypassed: self.bypassed - before.bypassed,
+        }
+    }
+
+    /// Share of the uses that found the expert in VRAM, or on its way there.
+    pub fn hit_rate(&self) -> f64 {
+        share(self.hits, self.uses)
+    }
+
+    /// Share of the experts brought ahead that the router chose then.
+    pub fn precision(&self) -> f64 {
+        share(self.useful, self.prefetched)
+    }
+}
+
+/// A part of a whole; 0 of nothing.
+#[allow(clippy::cast_precision_loss)] // far fewer than 2^53
+fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+impl fmt::Display for ExpertCounters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |part| share(part, self.uses) * 100.0;
+        write!(
+            f,
+            "experts: {:.1} % in VRAM, {:.1} % in RAM, {:.1} % passed through; {} brought ahead, {:.0} % of them used",
+            percent(self.hits),
+            percent(self.warm),
+            percent(self.bypassed),
+            self.prefetched,
+            self.precision() * 100.0
+        )
+    }
 }
 
 /// Decides which experts the caches of the [`Packs`] keep, as its policy says.
@@ -125,11 +171,19 @@ impl ExpertPager {
     }
 
     /// Tokens of a prompt go through `chosen` experts of a layer, those of all tokens one after another. They take places that
-    /// nobody has, and no others.
-    pub fn prefill(&mut self, packs: &mut Packs, layer: usize, chosen: &[u32]) -> Result<(), EngineError> {
+    /// nobody has, and no others. What is `telling` says something of the answer to come.
+    pub fn prefill(
+        &mut self,
+        packs: &mut Packs,
+        layer: usize,
+        chosen: &[u32],
+        telling: bool,
+    ) -> Result<(), EngineError> {
         let Some(layer) = self.numbers[layer] else { return Ok(()) };
         let mut experts: Vec<usize> = chosen.iter().map(|&e| self.shape.expert(layer, e)).collect();
-        experts.iter().for_each(|&expert| self.prompt[expert] += 1.0);
+        if telling {
+            experts.iter().for_each(|&expert| self.prompt[expert] += 1.0);
+        }
         experts.sort_unstable();
         experts.dedup();
         for expert in experts {

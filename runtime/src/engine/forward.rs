@@ -70,7 +70,7 @@ impl Pass<'_> {
             let n = self.normed(s, layer.attention_norm)?; //                    n [tokens][hidden]
             self.matmul(s, &layer.qkv, n, &a.qkv, self.tokens, Into::Replace)?; // qkv [tokens][q + k + v rows]
             self.heads(s, l, layer)?; //                                         q turned; k, v in the cache
-            self.attention(s, l)?; //                                            attended [tokens][q rows]
+            self.attention(s, l, layer.sinks)?; //                                          attended [tokens][q rows]
             self.residual(s, &layer.output, &a.attended)?; //                    x + output(attended)
             let n = self.normed(s, layer.ffn_norm)?;
             match &layer.ffn {
@@ -86,7 +86,7 @@ impl Pass<'_> {
         let (a, width) = (self.act, self.config.ffn_size);
         self.matmul(s, &ffn.up, n, &a.up, self.tokens, Into::Replace)?; //       up [tokens][2 ffn], or [tokens][ffn]
         let hidden = self.activated(&a.up, &a.hidden, width);
-        self.activate(s, ffn.up_bias, hidden, self.tokens)?; //                  hidden [tokens][ffn]
+        self.activate(s, ffn.up_bias, hidden, self.tokens, false)?; //           hidden [tokens][ffn]
         self.residual(s, &ffn.down, &a.hidden)
     }
 
@@ -375,8 +375,9 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn attention(&self, s: &mut Stages<'_>, l: u32) -> Result<(), EngineError> {
+    fn attention(&self, s: &mut Stages<'_>, l: u32, sinks: Option<Vector>) -> Result<(), EngineError> {
         let c = self.config;
+        let [sinks] = self.vectors(s, [sinks])?;
         let (k, v) = self.kv.addresses(l as usize);
         let window = if c.design.window(l) == 0 { u32::MAX } else { c.design.window(l) };
         let keys = self.position + self.tokens;
@@ -391,6 +392,8 @@ impl Pass<'_> {
             k,
             v,
             y: if split.is_some() { a.partial.address() } else { a.attended.address() },
+            packs: s.tables()[0],
+            sinks,
             heads: c.head_count,
             kv_heads: c.kv_head_count,
             capacity: self.kv.capacity,
@@ -437,18 +440,19 @@ impl Pass<'_> {
         }
     }
 
-    /// activation(gate) * up, or activation(up), of `rows` rows.
+    /// activation(gate) * up, or activation(up), of `rows` rows, in which gate and up take turns if they are `interleaved`.
     fn activate(
         &self,
         s: &mut Stages<'_>,
         bias: [Option<Vector>; 2],
         args: ActivateArgs,
         rows: u32,
+        interleaved: bool,
     ) -> Result<(), EngineError> {
         let d = &self.config.design;
         let [gate_bias, up_bias] = self.vectors(s, bias)?;
         let args = ActivateArgs { packs: s.tables()[0], gate_bias, up_bias, ..args };
-        let kernel = self.kernels.activate(d.activation, d.gated)?;
+        let kernel = self.kernels.activate(d.activation, d.gated, interleaved)?;
         s.dispatch(&kernel, bytes_of(&args), [args.width.div_ceil(self.kernels.local()), rows, 1]);
         Ok(())
     }

@@ -388,15 +388,20 @@ impl Kernels {
         self.get("attention_merge", vec![self.local], None)
     }
 
-    /// activation(gate) * up, or activation(up).
-    pub fn activate(&self, activation: Activation, gated: bool) -> Result<Arc<Pipeline>, EngineError> {
+    /// activation(gate) * up, or activation(up); gate and up one after the other, or in turn.
+    pub fn activate(
+        &self,
+        activation: Activation,
+        gated: bool,
+        interleaved: bool,
+    ) -> Result<Arc<Pipeline>, EngineError> {
         let code = match activation {
             Activation::Silu => 0,
             Activation::GeluTanh => 1,
             Activation::GeluErf => 2,
             Activation::ClampedSwiglu => 3,
         };
-        self.get("activate", vec![self.local, code, gated.into()], None)
+        self.get("activate", vec![self.local, code, gated.into(), interleaved.into()], None)
     }
 
     /// y = scale * (x + bias), or that added to y.

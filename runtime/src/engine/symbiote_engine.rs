@@ -14,7 +14,7 @@ use super::pack_blocks::PackBlocks;
 use super::pack_file::{PackFile, PackJudge};
 use super::pack_table::{PackTable, PartTables};
 use super::relief::Meter;
-use super::routes::{RouteListener, RouteReplay};
+use super::routes::{RouteListener, RouteScript};
 use super::shader_source::BuiltIn;
 use super::stages::Stages;
 use super::state::{ActivationSizes, Activations, KvCache, LOGIT_ROWS, stride};
@@ -85,7 +85,7 @@ pub struct SymbioteEngine {
     progress: Option<LoadProgress>,
     listener: Option<PassListener>,
     routes: Option<RouteListener>,
-    replay: Option<RouteReplay>,
+    script: Option<Box<dyn RouteScript>>,
     /// Tokens whose keys and values are in the cache.
     sequence: Vec<u32>,
     /// Reads that were over when the file was last found to be as it was opened.
@@ -119,7 +119,11 @@ impl SymbioteEngine {
         let tables = [PackTable::new(&gpu, count)?, PackTable::new(&gpu, count)?];
 
         let reader = PackFile::new(&pak, AsyncPrefetcher::open(&pak, memory.reads())?);
-        let effects = (PackBlocks::new(gpu.clone()), reader, Box::new(PackJudge::new(pak.archive())) as Box<_>);
+        let effects = (
+            PackBlocks::new(gpu.clone(), options.crossings.max(1)),
+            reader,
+            Box::new(PackJudge::new(pak.archive())) as Box<_>,
+        );
         let lengths = memory.traffic.iter().map(|p| p.len).collect();
         let residence = memory.residence(options.verify);
         let experts = config.design.experts.as_ref().map_or(0, |e| e.used);
@@ -155,7 +159,7 @@ impl SymbioteEngine {
             progress: None,
             listener: None,
             routes: None,
-            replay: None,
+            script: None,
             sequence: Vec::new(),
             checked_reads: 0,
             file_changed: false,
@@ -177,9 +181,14 @@ impl SymbioteEngine {
         self.routes = Some(listener);
     }
 
-    /// Sends single tokens where `replay` says.
-    pub fn replay_routes(&mut self, replay: RouteReplay) {
-        self.replay = Some(replay);
+    /// As [`on_route`](Self::on_route), or nobody; returns who was told before.
+    pub(super) fn swap_route_listener(&mut self, listener: Option<RouteListener>) -> Option<RouteListener> {
+        std::mem::replace(&mut self.routes, listener)
+    }
+
+    /// Sends single tokens where `script` says.
+    pub fn follow_script(&mut self, script: Box<dyn RouteScript>) {
+        self.script = Some(script);
     }
 
     /// A pass that waits for weights ends with an error when `cancel` says so.
@@ -293,7 +302,7 @@ impl SymbioteEngine {
         let mut stages = Stages::new(&self.gpu, &mut self.packs, [table, lookups], profile)?;
         stages.tell(self.progress.as_mut(), self.memory.staying_bytes());
         stages.page_experts(self.pager.as_mut());
-        stages.tell_routes(self.routes.as_mut(), self.replay.as_mut());
+        stages.tell_routes(self.routes.as_mut(), self.script.as_mut());
         // the first rows of logits go with the last layers
         pass.layers(&mut stages)?;
         let mut rows = wanted;

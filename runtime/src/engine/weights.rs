@@ -170,6 +170,8 @@ pub struct Layer {
     pub qkv_bias: [Option<Vector>; 3],
     /// Norms of q and k.
     pub head_norms: HeadNorms,
+    /// Scores without values, of each head `[heads]`.
+    pub sinks: Option<Vector>,
     /// Attention output: `[hidden, heads * head size]`.
     pub output: Output,
     /// Norm before the feed-forward network `[hidden]`.
@@ -311,7 +313,8 @@ impl Layer {
     fn vectors(&self) -> [Vec<Vector>; 2] {
         let attention = self.attention_norm.iter().flat_map(NormWeights::vectors);
         let attention = attention.chain(self.qkv_bias.into_iter().flatten()).chain(self.head_norms.vectors());
-        let attention = attention.chain(self.operations().into_iter().flat_map(|o| o.scales.iter().copied()));
+        let scales = self.operations().into_iter().flat_map(|o| o.scales.iter().copied());
+        let attention = attention.chain(self.sinks).chain(scales);
         let of = |output: &Output| output.bias.into_iter().chain(output.norm);
         let own: Vec<Vector> = match &self.ffn {
             Ffn::Dense(ffn) => ffn.up_bias.into_iter().flatten().chain(of(&ffn.down)).collect(),
@@ -509,6 +512,7 @@ impl<'a> Finder<'a> {
             qkv: self.operation(l, &qkv, hidden)?,
             qkv_bias: self.qkv_bias(l, q, kv)?,
             head_norms: self.head_norms(c, l)?,
+            sinks: self.optional(Kind::AttentionSinks, l, c.head_count)?,
             output: Output {
                 product: self.operation(l, &[(Kind::AttentionOutput, hidden)], q)?,
                 bias: self.optional(Kind::AttentionOutputBias, l, hidden)?,

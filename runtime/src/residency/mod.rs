@@ -19,6 +19,7 @@
 //! | `experts/` | which experts of a mixture a cache of slots keeps |
 //! | `oracle.rs` | [`VitalityOracle`]: when a pack is expected to be needed next |
 //! | `telemetry.rs` | [`Counters`] and [`TierShare`]: what happened, and what is where |
+//! | `token_cycle.rs` | [`BelowCycle`]: a budget under which no expert stays |
 //! | `link_telemetry.rs` | [`LinkTelemetry`]: what a transfer costs, and which ones hide behind a step |
 //! | `error.rs` | [`ResidencyError`] |
 
@@ -38,6 +39,7 @@ mod spread;
 mod store;
 mod telemetry;
 mod tier;
+mod token_cycle;
 
 pub use error::ResidencyError;
 pub use forecast::{Forecast, Wire, WireLoad, Wires};
@@ -51,6 +53,7 @@ pub use scheduler::{Action, Blocked, PackScheduler, Passed, Spot};
 pub use store::{BoxError, Location, PackCheck, PackReader, PackStore};
 pub use telemetry::{Counters, TierShare};
 pub use tier::MemoryTier;
+pub use token_cycle::BelowCycle;
 
 #[cfg(test)]
 mod planner_laws;

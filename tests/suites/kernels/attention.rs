@@ -1,7 +1,7 @@
 //! Attention, whole and in stretches of keys that are merged.
 
 use symbiote_runtime::gpu::Buffer;
-use symbiote_shaders::{AttentionArgs, AttentionMergeArgs};
+use symbiote_shaders::{AttentionArgs, AttentionMergeArgs, VectorArgs};
 use symbiote_tests::blocks::Random;
 use symbiote_tests::kernel_rig::KernelRig;
 use symbiote_tests::kv_rows;
@@ -33,6 +33,8 @@ struct Shape {
     window: usize,
     /// Cap of the scores; 0 is none.
     cap: f32,
+    /// Heads have sinks.
+    sinks: bool,
 }
 
 /// How the scores run.
@@ -51,11 +53,15 @@ const fn shape(
     split: Option<usize>,
     scores: Scores,
 ) -> Shape {
-    Shape { head_dim, group, kv_heads, tokens, queries, kv_bytes, split, scores, window: 0, cap: 0.0 }
+    Shape { head_dim, group, kv_heads, tokens, queries, kv_bytes, split, scores, window: 0, cap: 0.0, sinks: false }
 }
 
 const fn seeing(shape: Shape, window: usize, cap: f32) -> Shape {
     Shape { window, cap, ..shape }
+}
+
+const fn sinking(shape: Shape) -> Shape {
+    Shape { sinks: true, ..shape }
 }
 
 /// First the queries that the engine takes for such groups and tokens, with each head size, then others.
@@ -88,6 +94,10 @@ const SHAPES: &[Shape] = &[
     seeing(shape((32, 1, 2), (13, 12), 4, None, Rising), 1, 0.0),
     seeing(shape((16, 4, 1), (9, 2), 4, None, Normal), 64, 5.0),
     seeing(shape((256, 2, 1), (3, 8), 2, None, Normal), 4096, 50.0),
+    // sinks: whole and in stretches, below and far above all scores
+    sinking(shape((64, 8, 2), (1, 8), 2, Some(64), Normal)),
+    sinking(seeing(shape((64, 3, 2), (1, 3), 4, Some(16), Normal), 50, 0.0)),
+    sinking(seeing(shape((32, 2, 2), (7, 12), 2, None, Rising), 3, 0.0)),
 ];
 
 /// A layer's q, k and v, with what attention makes of them.
@@ -97,6 +107,8 @@ struct Problem {
     /// `[kv heads][keys][head_dim]`, as far as they can be stored.
     k: Vec<f32>,
     v: Vec<f32>,
+    /// `[heads]`, where there are any.
+    sinks: Vec<f32>,
     /// As q: the result and its bound.
     y: Vec<(f64, f64)>,
 }
@@ -127,7 +139,9 @@ impl Shape {
             }
         }
         let k = storable(&k);
-        let mut problem = Problem { q, k, v, y: Vec::new() };
+        let sinks =
+            if self.sinks { random.normals(self.heads()).iter().map(|s| 4.0 * s).collect() } else { Vec::new() };
+        let mut problem = Problem { q, k, v, sinks, y: Vec::new() };
         for t in 0..self.tokens {
             let seen = keys - self.tokens + t + 1;
             for h in 0..self.heads() {
@@ -135,15 +149,16 @@ impl Shape {
                 let first = h / self.group * keys * d;
                 let unseen = if self.window == 0 { 0 } else { seen.saturating_sub(self.window) };
                 let range = first + unseen * d..first + seen * d;
-                let y = self.attend(&problem.q[at..][..d], &problem.k[range.clone()], &problem.v[range]);
+                let sink = problem.sinks.get(h).map(|sink| f64::from(*sink));
+                let y = self.attend(&problem.q[at..][..d], &problem.k[range.clone()], &problem.v[range], sink);
                 problem.y.extend(y);
             }
         }
         problem
     }
 
-    /// softmax(q k / sqrt(d)) v of one head, and the bound.
-    fn attend(&self, q: &[f32], k: &[f32], v: &[f32]) -> Vec<(f64, f64)> {
+    /// softmax(q k / sqrt(d)) v of one head, and the bound. A sink takes part in the softmax.
+    fn attend(&self, q: &[f32], k: &[f32], v: &[f32], sink: Option<f64>) -> Vec<(f64, f64)> {
         let scale = f64::from(self.scale());
         let score = |k: &[f32]| {
             let terms = q.iter().zip(k).map(|(q, k)| f64::from(*q) * f64::from(*k) * scale);
@@ -153,9 +168,9 @@ impl Shape {
             if cap == 0.0 { (sum, magnitude) } else { (cap * (sum / cap).tanh(), magnitude + cap) }
         };
         let scores: Vec<(f64, f64)> = k.chunks_exact(self.head_dim).map(score).collect();
-        let top = scores.iter().map(|s| s.0).fold(f64::NEG_INFINITY, f64::max);
-        let magnitude = scores.iter().map(|s| s.1).fold(0.0, f64::max);
-        let total: f64 = scores.iter().map(|s| (s.0 - top).exp()).sum();
+        let top = scores.iter().map(|s| s.0).chain(sink).fold(f64::NEG_INFINITY, f64::max);
+        let magnitude = scores.iter().map(|s| s.1).chain(sink.map(f64::abs)).fold(0.0, f64::max);
+        let total: f64 = scores.iter().map(|s| s.0).chain(sink).map(|s| (s - top).exp()).sum();
         let mut out = vec![(0.0, 0.0); self.head_dim];
         for (s, v) in scores.iter().zip(v.chunks_exact(self.head_dim)) {
             let p = (s.0 - top).exp() / total;
@@ -198,11 +213,15 @@ fn check(rig: &KernelRig, s: &Shape, keys: usize, subgroup: u32, share_q: bool, 
     let splits = s.split.map_or(1, |split| seen.div_ceil(split));
     let partial_len = splits * tokens * heads * (d + 2);
     let partial = rig.poisoned("partial", partial_len + 4);
+    let pack = rig.upload("sinks", if s.sinks { &problem.sinks[..] } else { &[0.0] });
+    let packs = rig.upload("packs", &[pack.address()]);
     let mut args = AttentionArgs {
         q: q.address(),
         k: k.address(),
         v: v.address(),
         y: if s.split.is_some() { partial.address() } else { y.address() },
+        packs: packs.address(),
+        sinks: if s.sinks { VectorArgs::new(0, 0, VectorArgs::F32) } else { VectorArgs::ABSENT },
         heads: heads as u32,
         kv_heads: s.kv_heads as u32,
         capacity: (keys + SPARE) as u32,

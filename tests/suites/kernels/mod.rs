@@ -9,6 +9,7 @@
 //! | `scaled` | numbers of 8 bits with factors |
 //! | `packed`, `narrowed` | the same over packed parts, and over halves with exceptions |
 //! | `norm`, `heads`, `attention`, `activate` | the rest of a layer |
+//! | `route` | the choice of experts |
 //!
 //! A kernel that relies on the size of a subgroup runs with every size of the device. Nothing else depends on the device.
 
@@ -22,4 +23,5 @@ mod narrowed;
 mod norm;
 mod packed;
 mod quant;
+mod route;
 mod scaled;

@@ -179,7 +179,7 @@ impl Pass<'_> {
         let a = self.act;
         self.matmul(s, &shared.up, n, &a.up, self.tokens, Into::Replace)?;
         let hidden = self.activated(&a.up, &a.hidden, e.shared_ffn_size);
-        self.activate(s, [None; 2], hidden, self.tokens)?;
+        self.activate(s, [None; 2], hidden, self.tokens, false)?;
         self.matmul(s, &shared.down, &a.hidden, &self.expert_activations()?.shared, self.tokens, Into::Replace)
     }
 
@@ -195,7 +195,7 @@ impl Pass<'_> {
         let words: &[u32] = cast_slice(a.seen.bytes()?);
         let weights = &words[(self.batch * e.used) as usize..][..len];
         let mut chosen = words[..len].to_vec();
-        if let Some(other) = (self.tokens == 1).then(|| s.replayed(layer, e.used)).flatten() {
+        if let Some(other) = (self.tokens == 1).then(|| s.scripted(layer, e.used)).flatten() {
             s.recorder().update(&a.chosen, 0, cast_slice(&other)).barrier();
             chosen = other;
         }
@@ -282,7 +282,7 @@ impl Pass<'_> {
             group_rows: groups.rows,
             ..self.activated(&a.up, &a.hidden, e.ffn_size)
         };
-        self.activate(s, m.up_bias, activated, rows)?;
+        self.activate(s, m.up_bias, activated, rows, m.interleaved)?;
         let width = stride(self.config.hidden_size);
         let down =
             MatmulArgs { x: activated.y, x_stride: hidden, y: row(a.rows.address(), width), y_stride: width, ..args };

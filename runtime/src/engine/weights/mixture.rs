@@ -17,7 +17,9 @@ pub struct Mixture {
     pub score_bias: Option<Vector>,
     /// gate and up of each expert: `[experts, 2 * ffn, hidden]`; one entry a form.
     pub up: Vec<ExpertProduct>,
-    /// Their biases `[experts, ffn]`.
+    /// Rows of gate and up take turns.
+    pub interleaved: bool,
+    /// Their biases `[experts, ffn]`; one `[experts, 2 * ffn]` where they take turns.
     pub up_bias: [Option<Vector>; 2],
     /// down of each expert: `[experts, hidden, ffn]`; one entry a form.
     pub down: Vec<ExpertProduct>,
@@ -95,7 +97,8 @@ impl Finder<'_> {
         let gated = self.has(Kind::SharedRouter, layer);
         let router =
             if gated { vec![(Kind::Router, count), (Kind::SharedRouter, 1)] } else { vec![(Kind::Router, count)] };
-        let up: &[Rows] = match self.has(Kind::ExpertGateUp, layer) {
+        let both = self.has(Kind::ExpertGateUp, layer);
+        let up: &[Rows] = match both {
             true => &[(Kind::ExpertGateUp, 2 * ffn)],
             false => &[(Kind::ExpertGate, ffn), (Kind::ExpertUp, ffn)],
         };
@@ -115,6 +118,11 @@ impl Finder<'_> {
         let packs = packs.filter(|(_, p)| p.role == PackRole::Expert.code() && p.layer == layer).map(|(pack, _)| pack);
         let packs: Vec<usize> = packs.collect();
         let bias = |kind, len| self.each_experts(kind, layer, count, len);
+        let interleaved = both && experts.interleaved;
+        if !interleaved && self.has(Kind::ExpertGateUpBias, layer) {
+            // no architecture has all of gate before all of up in one bias
+            return Err(EngineError::MissingTensor { kind: Kind::ExpertGateBias.name(), layer });
+        }
         let mut scales = Vec::new();
         let up = self.expert_products(layer, up, (count, hidden), &packs, &mut scales)?;
         let down = self.expert_products(layer, down, (count, ffn), &packs, &mut scales)?;
@@ -124,7 +132,11 @@ impl Finder<'_> {
             router_bias: self.optional(Kind::RouterBias, layer, count)?,
             score_bias: self.optional(Kind::ExpertScoreBias, layer, count)?,
             up,
-            up_bias: [bias(Kind::ExpertGateBias, ffn)?, bias(Kind::ExpertUpBias, ffn)?],
+            interleaved,
+            up_bias: match interleaved {
+                true => [bias(Kind::ExpertGateUpBias, 2 * ffn)?, None],
+                false => [bias(Kind::ExpertGateBias, ffn)?, bias(Kind::ExpertUpBias, ffn)?],
+            },
             down,
             down_bias: bias(Kind::ExpertDownBias, hidden)?,
             packs,
