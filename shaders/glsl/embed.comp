@@ -3,6 +3,7 @@
 #include "common.glsl"
 #include "exceptions.glsl"
 #include "block.glsl"
+#include "scales.glsl"
 
 layout(push_constant) uniform Args {
   U64s packs;    // pack table
@@ -13,7 +14,7 @@ layout(push_constant) uniform Args {
   uint columns_;
   uint x_stride;
   uint pad;
-  uint64_t grid;  // of types that refer to one
+  uint64_t grid;  // of types that refer to one; of types with scales, their table
 } a;
 
 void main() {
@@ -27,7 +28,13 @@ void main() {
   const uint row_bytes = row_bytes_of(a.columns_);
   const uint64_t row = part.at + uint64_t(token - part.first_tile) * row_bytes;
   F32sOut x = F32sOut(a.x + uint64_t(gl_WorkGroupID.x) * a.x_stride * 4);
-#ifdef PLAIN
+#if defined(SCALED)
+  const Factors f = factors_of(U32s(a.grid), 0, token);
+  const uint first = first_factor(f, token);
+  for (uint k = gl_LocalInvocationID.x; k < a.columns_; k += gl_WorkGroupSize.x) {
+    x.at[k] = element(row, k) * factor(a.packs, f, first, k);
+  }
+#elif defined(PLAIN)
   for (uint k = gl_LocalInvocationID.x; k < a.columns_; k += gl_WorkGroupSize.x) x.at[k] = element(row, k);
 #else
   const uint units = a.columns_ / 8;

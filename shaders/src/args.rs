@@ -18,6 +18,34 @@ pub struct PartArgs {
     pub first_tile: u32,
 }
 
+/// Where the factors of the rows of one tensor of a product are (`scales.glsl`). A table of them starts with a u32: how many each
+/// expert has, or how many there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct ScaleArgs {
+    /// The factors.
+    pub factors: VectorArgs,
+    /// The first of the rows, as a row of the operation's output; the tables of an expert are in their order.
+    pub first_row: u32,
+    /// Rows that share factors.
+    pub rows: u32,
+    /// Columns that share one, as a power of two.
+    pub columns_log2: u32,
+    /// Factors of those rows.
+    pub across: u32,
+}
+
+impl ScaleArgs {
+    /// Number of the specialisation constant that says how factors are spread.
+    pub const SCALES: u32 = 5;
+    /// A row has one factor.
+    pub const ROWS: u32 = 0;
+    /// They are of blocks, and the rows of a tile have the same.
+    pub const TILE: u32 = 1;
+    /// They are of blocks, and rows of a tile may have others.
+    pub const BLOCKS: u32 = 2;
+}
+
 /// `embed.comp`: groups (tokens, 1, 1).
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 #[repr(C)]
@@ -38,7 +66,7 @@ pub struct EmbedArgs {
     pub x_stride: u32,
     /// Unused.
     pub pad: u32,
-    /// `embed.comp` only: the grid that the stored type refers to, two bytes a point.
+    /// `embed.comp` only: the grid that the stored type refers to, two bytes a point; or the table of its scales.
     pub grid: u64,
 }
 
@@ -67,7 +95,7 @@ pub struct MatmulArgs {
     /// 1: added to y; 0: y is replaced.
     pub add: u32,
     /// `matmul_matrix.comp`: what `split.comp` has made of x; `matmul.comp`: the grid that the stored type refers to, two bytes a
-    /// point.
+    /// point, or the table of its scales.
     pub halves: u64,
     /// With [`EXPERTS`](Self::EXPERTS): the expert of each [`group_rows`](Self::group_rows) rows of x and y, a u32, or `u32::MAX` for
     /// rows that are not computed.

@@ -3,6 +3,8 @@
 mod early_router;
 mod mixture;
 
+use std::borrow::Cow;
+
 pub(super) use early_router::ranks;
 
 use bytemuck::bytes_of;
@@ -134,6 +136,9 @@ impl Pass<'_> {
         (address, ids): (u64, &[u32]),
         y: &Buffer,
     ) -> Result<(), EngineError> {
+        for scales in &table.scales {
+            s.look_up(scales.pack as usize)?;
+        }
         for e in &table.products {
             let kernel = self.kernels.embed(e.form)?;
             let mut args = EmbedArgs {
@@ -260,8 +265,9 @@ impl Pass<'_> {
         into: Into,
     ) -> Result<(), EngineError> {
         self.split(s, &operation.products, x.address(), tokens)?;
+        let scales = packs_of(operation.scales.iter().copied());
         for packs in s.groups(&operation.packs) {
-            s.need(packs)?;
+            s.need(&with(packs, &scales))?;
             for product in &operation.products {
                 let args = MatmulArgs {
                     packs: s.tables()[0],
@@ -450,6 +456,11 @@ impl Pass<'_> {
         s.dispatch(&kernel, bytes_of(&args), [args.width.div_ceil(self.kernels.local()), rows, 1]);
         Ok(())
     }
+}
+
+/// Packs and those of the factors of what is in them.
+fn with<'p>(packs: &'p [usize], scales: &[usize]) -> Cow<'p, [usize]> {
+    if scales.is_empty() { packs.into() } else { [packs, scales].concat().into() }
 }
 
 /// The length of a table that a validated archive keeps far below 2^32.

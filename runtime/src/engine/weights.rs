@@ -6,8 +6,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use symbiote_format::codec::Shape;
-use symbiote_format::{Archive, ArchivedIndex, ArchivedPart, Codec, Dtype, ModelConfig, NO_LAYER, Norm, TensorKind};
-use symbiote_shaders::{PartArgs, VectorArgs};
+use symbiote_format::{
+    Archive, ArchivedIndex, ArchivedPart, Codec, Dtype, ModelConfig, NO_LAYER, Norm, ScaleBlocks, TensorKind,
+};
+use symbiote_shaders::{PartArgs, ScaleArgs, VectorArgs};
 
 use super::EngineError;
 use crate::residency::{Need, PackTraffic};
@@ -55,6 +57,13 @@ pub enum Form {
     Plain(Dtype),
     /// F32 rows as this type of two bytes, and weights apart that are not exact in it.
     Narrowed(Dtype),
+    /// Numbers of 8 bits, with factors beside them.
+    Scaled {
+        /// How they are stored.
+        dtype: Dtype,
+        /// How factors are spread.
+        spread: Spread,
+    },
     /// Packed rows, p12 or p11.
     Packed {
         /// Which.
@@ -64,10 +73,21 @@ pub enum Form {
     },
 }
 
+/// Which weights of a tile share factors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// A row has one.
+    Rows,
+    /// They are of blocks, and the rows of a tile have the same.
+    Tile,
+    /// They are of blocks.
+    Blocks,
+}
+
 impl std::fmt::Display for Form {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Plain(dtype) => dtype.fmt(f),
+            Self::Plain(dtype) | Self::Scaled { dtype, .. } => dtype.fmt(f),
             Self::Narrowed(dtype) => write!(f, "{dtype} and exceptions"),
             Self::Packed { codec, source } => write!(f, "{codec} of {source}"),
         }
@@ -89,8 +109,19 @@ pub struct Product {
     pub tile_rows: u32,
     /// Device address of the parts, once they are there.
     pub table: u64,
-    /// Device address of the grid that the stored type refers to, likewise; 0 if it refers to none.
+    /// Device address of the grid that the stored type refers to, or of the scales' table, likewise; 0 if there is none.
     pub grid: u64,
+    /// Where the factors are.
+    pub scales: ScaleTable,
+}
+
+/// The factors of a product: those of each tensor, in the order of its rows; of experts, one expert after another.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ScaleTable {
+    /// Records of an expert, or all; 0 where there are no factors.
+    pub each: u32,
+    /// A record a tensor.
+    pub records: Vec<ScaleArgs>,
 }
 
 /// A matrix product over one or more tensors that share x; one [`Product`] a form.
@@ -102,6 +133,8 @@ pub struct Operation {
     pub products: Vec<Product>,
     /// Packs to lease while it runs.
     pub packs: Vec<usize>,
+    /// Of every pack with factors, one vector of them; to lease too.
+    pub scales: Vec<Vector>,
 }
 
 /// The last product of attention or of the feed-forward network, and what is done to its result on its way to the residual stream.
@@ -189,7 +222,7 @@ impl Weights {
     pub fn new(archive: &Archive<'_>, tile_rows: &dyn Fn(Form, u32) -> u32) -> Result<Self, EngineError> {
         use TensorKind as Kind;
         let config = archive.config();
-        let find = Finder::new(archive.index(), tile_rows);
+        let find = Finder::new(archive, tile_rows);
         let layers = (0..config.layer_count).map(|l| find.layer(config, l)).collect::<Result<_, _>>()?;
         let hidden = config.hidden_size;
         let head = if config.tied_embeddings { Kind::TokenEmbedding } else { Kind::Output };
@@ -276,11 +309,12 @@ impl Layer {
         }
     }
 
-    /// The norms and biases of attention, then those of the feed-forward network.
+    /// The norms and biases of attention, and the scales of all but experts; then those of the feed-forward network.
     fn vectors(&self) -> [Vec<Vector>; 2] {
         let attention = self.attention_norm.iter().flat_map(NormWeights::vectors);
-        let attention =
-            attention.chain(self.qkv_bias.into_iter().flatten()).chain(self.head_norms.vectors()).chain(self.sinks);
+        let attention = attention.chain(self.qkv_bias.into_iter().flatten()).chain(self.head_norms.vectors());
+        let scales = self.operations().into_iter().flat_map(|o| o.scales.iter().copied());
+        let attention = attention.chain(self.sinks).chain(scales);
         let of = |output: &Output| output.bias.into_iter().chain(output.norm);
         let own: Vec<Vector> = match &self.ffn {
             Ffn::Dense(ffn) => ffn.up_bias.into_iter().flatten().chain(of(&ffn.down)).collect(),
@@ -307,7 +341,8 @@ impl Weights {
 
     /// The packs that the head reads, likewise.
     pub fn head_packs(&self) -> Vec<usize> {
-        packs_of(self.output_norm.vectors()).into_iter().chain(self.head.packs.iter().copied()).collect()
+        let vectors = packs_of(self.output_norm.vectors().chain(self.head.scales.iter().copied()));
+        vectors.into_iter().chain(self.head.packs.iter().copied()).collect()
     }
 
     /// What every pack of the archive is needed for. Packs that nothing reads have no length.
@@ -324,7 +359,10 @@ impl Weights {
             let count = u32::try_from(mixture.packs.len()).unwrap_or(u32::MAX);
             mixture.packs.iter().for_each(|&pack| needs[pack] = Some(Need::Expert { used, count }));
         }
-        let vectors = self.layers.iter().flat_map(Layer::vectors).flatten().chain(self.output_norm.vectors());
+        let lookups = [&self.embedding].into_iter().chain(&self.positions);
+        let scales = lookups.chain([&self.head]).flat_map(|o| o.scales.iter().copied());
+        let vectors =
+            self.layers.iter().flat_map(Layer::vectors).flatten().chain(self.output_norm.vectors()).chain(scales);
         vectors.for_each(|vector| needs[vector.pack as usize] = Some(Need::Always));
         let packs = index.packs.iter().zip(needs);
         packs
@@ -361,6 +399,7 @@ pub fn packs_of(vectors: impl IntoIterator<Item = Vector>) -> Vec<usize> {
 /// Looks tensors up by what they are.
 struct Finder<'a> {
     index: &'a ArchivedIndex,
+    scale_block: Option<[u32; 2]>,
     tile_rows: &'a dyn Fn(Form, u32) -> u32,
     /// By kind and layer; several where each expert has its own.
     tensors: HashMap<(u16, u32), Vec<usize>>,
@@ -377,7 +416,8 @@ struct Place<'a> {
 }
 
 impl<'a> Finder<'a> {
-    fn new(index: &'a ArchivedIndex, tile_rows: &'a dyn Fn(Form, u32) -> u32) -> Self {
+    fn new(archive: &'a Archive<'a>, tile_rows: &'a dyn Fn(Form, u32) -> u32) -> Self {
+        let (index, scale_block) = (archive.index(), archive.config().design.scale_block);
         let mut places = vec![Vec::new(); index.tensors.len()];
         for (pack, p) in (0u32..).zip(index.packs.iter()) {
             let first = p.first_part.to_native() as usize;
@@ -391,7 +431,7 @@ impl<'a> Finder<'a> {
         for (i, t) in index.tensors.iter().enumerate() {
             tensors.entry((t.kind.to_native(), t.layer.to_native())).or_default().push(i);
         }
-        Self { index, tile_rows, tensors, places }
+        Self { index, scale_block, tile_rows, tensors, places }
     }
 
     fn has(&self, kind: TensorKind, layer: u32) -> bool {
@@ -539,13 +579,13 @@ impl<'a> Finder<'a> {
 
     /// A product over tensors of `(kind, rows)`, their rows one after another in y.
     fn operation(&self, layer: u32, tensors: &[(TensorKind, u32)], columns: u32) -> Result<Operation, EngineError> {
-        let mut operation = Operation { rows: 0, products: Vec::new(), packs: Vec::new() };
+        let mut operation = Operation { rows: 0, products: Vec::new(), packs: Vec::new(), scales: Vec::new() };
         let all_rows = tensors.iter().map(|(_, rows)| rows).sum();
         for &(kind, rows) in tensors {
             let tensor = self.tensor(kind, layer)?;
             let dtype = self.dtype(tensor, rows, columns)?;
             for &Place { pack, offset, part } in &self.places[tensor] {
-                let form = self.form(part, dtype, columns)?;
+                let form = self.form(part, dtype, columns, all_rows)?;
                 let at = operation.products.iter().position(|p| p.form == form).unwrap_or_else(|| {
                     let tile_rows = (self.tile_rows)(form, all_rows);
                     operation.products.push(Product {
@@ -556,10 +596,20 @@ impl<'a> Finder<'a> {
                         tile_rows,
                         table: 0,
                         grid: 0,
+                        scales: ScaleTable::default(),
                     });
                     operation.products.len() - 1
                 });
                 let product = &mut operation.products[at];
+                if let (Form::Scaled { .. }, first_row) = (form, operation.rows) {
+                    let records = &mut product.scales.records;
+                    if records.last().is_none_or(|last| last.first_row != first_row) {
+                        let (record, vector) = self.scale(tensor, 0, first_row)?;
+                        records.push(record);
+                        product.scales.each += 1;
+                        operation.scales.push(vector);
+                    }
+                }
                 let (first_tile, rows) = (product.tiles, part.rows.to_native());
                 let first_row = operation.rows + part.row.to_native();
                 product.parts.push(PartArgs { pack, offset, rows, first_row, first_tile });
@@ -570,13 +620,21 @@ impl<'a> Finder<'a> {
         }
         operation.packs.sort_unstable();
         operation.packs.dedup();
+        one_a_pack(&mut operation.scales);
         Ok(operation)
     }
 }
 
+/// Leaves of every pack one vector.
+fn one_a_pack(vectors: &mut Vec<Vector>) {
+    vectors.sort_unstable_by_key(|v| v.pack);
+    vectors.dedup_by_key(|v| v.pack);
+}
+
 impl Finder<'_> {
     /// What kernels find in a part of rows that the source stored as `dtype`.
-    fn form(&self, part: &ArchivedPart, dtype: Dtype, columns: u32) -> Result<Form, EngineError> {
+    /// `all_rows` are those of its operation.
+    fn form(&self, part: &ArchivedPart, dtype: Dtype, columns: u32, all_rows: u32) -> Result<Form, EngineError> {
         let codec = Codec::from_code(part.codec).unwrap_or(Codec::Raw); // validation knows every code
         let shape = Shape { dtype, rows: part.rows.to_native(), columns };
         let narrowed = |dtype| match codec.exceptions(shape, part.coded_len.to_native()) {
@@ -584,6 +642,7 @@ impl Finder<'_> {
             _ => Form::Narrowed(dtype),
         };
         match codec {
+            Codec::Raw if dtype.is_scaled() => self.scaled(part, dtype, all_rows),
             Codec::Raw => Ok(Form::Plain(dtype)),
             Codec::P12 | Codec::P11 => Ok(Form::Packed { codec, source: dtype }),
             Codec::F16 => Ok(narrowed(Dtype::F16)),
@@ -593,6 +652,54 @@ impl Finder<'_> {
                 Err(EngineError::NotComputable { name, codec })
             }
         }
+    }
+}
+
+impl Finder<'_> {
+    /// The form of a part with factors: tiles of it start at its first row.
+    fn scaled(&self, part: &ArchivedPart, dtype: Dtype, all_rows: u32) -> Result<Form, EngineError> {
+        let (blocks, _) = self.scale_blocks(part.tensor.to_native() as usize)?;
+        let form = |spread| Form::Scaled { dtype, spread };
+        let tile = (self.tile_rows)(form(Spread::Tile), all_rows);
+        let alike = blocks.rows.is_multiple_of(tile) && part.row.to_native().is_multiple_of(tile);
+        Ok(form(match (blocks.is_of_rows(), alike) {
+            (true, _) => Spread::Rows,
+            (false, true) => Spread::Tile,
+            (false, false) => Spread::Blocks,
+        }))
+    }
+
+    /// How the factors of a tensor are spread, and which tensor they are.
+    fn scale_blocks(&self, tensor: usize) -> Result<(ScaleBlocks, usize), EngineError> {
+        let matrix = |t: &symbiote_format::ArchivedTensor| {
+            let (columns, outer) = t.shape.split_last()?;
+            let rows = outer.iter().map(|d| d.to_native()).product::<u64>();
+            Some([u32::try_from(rows).ok()?, u32::try_from(columns.to_native()).ok()?])
+        };
+        // validation: factors follow what they are of, and fit it
+        let at = tensor + 1;
+        let found =
+            self.index.tensors.get(at).and_then(|scale| {
+                ScaleBlocks::new(matrix(&self.index.tensors[tensor])?, matrix(scale)?, self.scale_block)
+            });
+        Ok((found.ok_or(EngineError::MissingTensor { kind: TensorKind::Scale.name(), layer: NO_LAYER })?, at))
+    }
+
+    /// The factors of a tensor from its row `row` on, which is row `first_row` of a product.
+    fn scale(&self, tensor: usize, row: u32, first_row: u32) -> Result<(ScaleArgs, Vector), EngineError> {
+        let (blocks, at) = self.scale_blocks(tensor)?;
+        let layer = self.index.tensors[at].layer.to_native();
+        let dtype = Dtype::from_code(self.index.tensors[at].dtype.to_native()).unwrap_or(Dtype::F32);
+        let place = self.places[at][0]; // validation: every tensor has a part
+        let whole = self.places[at].len() == 1 && place.part.codec == Codec::Raw.code();
+        let skipped = blocks.first_factor(row) * u64::from(dtype.block_bytes());
+        let offset = u64::from(place.offset) + skipped;
+        let offset = u32::try_from(offset).ok().filter(|_| whole);
+        let kind = TensorKind::Scale.name();
+        let vector =
+            Vector { pack: place.pack, offset: offset.ok_or(EngineError::VectorCodec { kind, layer })?, dtype };
+        let ScaleBlocks { rows, columns_log2, across } = blocks;
+        Ok((ScaleArgs { factors: vector.args(), first_row, rows, columns_log2, across }, vector))
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `expected` | what an output must hold, and the worst error of a kernel |
 //! | `matmul`, `embed` | every stored type, over parts in several packs |
 //! | `quant` | the kernel for quants on a GPU |
+//! | `scaled` | numbers of 8 bits with factors |
 //! | `packed`, `narrowed` | the same over packed parts, and over halves with exceptions |
 //! | `norm`, `heads`, `attention`, `activate` | the rest of a layer |
 //! | `route` | the choice of experts |
@@ -23,3 +24,4 @@ mod norm;
 mod packed;
 mod quant;
 mod route;
+mod scaled;
