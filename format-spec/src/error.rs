@@ -1,7 +1,7 @@
 //! Why an archive is refused: one variant a broken rule.
 
-use crate::ParamError;
 use crate::codec::CodecError;
+use crate::{CoaccessError, ParamError};
 
 /// A broken rule of the format. The caller adds the file's name.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -336,6 +336,9 @@ pub enum FormatError {
     /// A hyperparameter that is missing or makes no sense.
     #[error(transparent)]
     Param(#[from] ParamError),
+    /// Co-access statistics that break a rule of theirs.
+    #[error(transparent)]
+    Coaccess(#[from] CoaccessError),
     /// A tokenizer whose tables disagree.
     #[error("the tokenizer cannot be used: {reason}")]
     Tokenizer {

@@ -7,6 +7,9 @@
 
 mod archive;
 mod byte_size;
+mod coaccess;
+mod coaccess_bytes;
+mod coaccess_error;
 pub mod codec;
 pub mod dequant;
 mod design;
@@ -29,6 +32,9 @@ mod validate;
 
 pub use archive::Archive;
 pub use byte_size::{ByteSize, ByteSizeError};
+pub use coaccess::{CacheHits, Coaccess, Domain, Mixture, Successor, WARM_START};
+pub use coaccess_bytes::COACCESS_MAGIC;
+pub use coaccess_error::CoaccessError;
 pub use design::{Activation, Design, Norm, Turn};
 pub use dtype::Dtype;
 pub use error::FormatError;

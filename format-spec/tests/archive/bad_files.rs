@@ -349,6 +349,7 @@ fn every_variant_has_its_bad_file(error: FormatError) {
         | E::ExpertCount { .. }
         | E::ExpertPack { .. }
         | E::ExpertPart { .. } => mixtures_of_experts(),
+        E::Coaccess(_) => {} // coaccess.rs has one of each
         E::Param(_) => hyperparameters(),
         E::Tokenizer { .. } => tokenizers(),
         // A writer's error: nothing that fits memory is known to cause it.

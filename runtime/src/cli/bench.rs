@@ -16,7 +16,7 @@ use super::plan;
 
 /// Measures and prints.
 pub fn run(args: &BenchArgs) -> Result<(), Failure> {
-    let options = args.plan.engine.options();
+    let options = OpenOptions { crossings: args.crossings, ..args.plan.engine.options() };
     let wires = plan::wires(&args.plan.model, &options, &args.plan.wires)?;
     let fail = |e: EngineError| sentence(&args.plan.model, &e);
     if args.sweep > 0 {

@@ -1,7 +1,10 @@
 //! The forward pass, as one page: it records the commands that turn token ids into logits.
 
+mod early_router;
 mod latent;
 mod mixture;
+
+pub(super) use early_router::ranks;
 
 use bytemuck::bytes_of;
 use symbiote_format::{ModelConfig, Norm, Turn};
@@ -71,7 +74,7 @@ impl Pass<'_> {
                 }
                 Some(latent) => self.latent(s, l, (layer, latent), n)?, //       the same
             }
-            self.attention(s, l, layer.sinks)?; //                                          attended [tokens][q rows]
+            self.attention(s, l, layer.sinks)?; //                               attended [tokens][heads * value size]
             self.residual(s, &layer.output, &a.attended)?; //                    x + output(attended)
             let n = self.normed(s, layer.ffn_norm)?;
             match &layer.ffn {

@@ -2,6 +2,7 @@
 
 use symbiote_format::{Experts, Latent, ModelConfig};
 
+use super::forward::ranks;
 use super::kernels::WIDE;
 use super::{EngineError, KvType};
 use crate::gpu::{Buffer, Gpu, Memory};
@@ -60,6 +61,15 @@ pub struct ExpertActivations {
     pub hidden: Buffer,
     /// What the shared network makes `[batch][hidden]`.
     pub shared: Buffer,
+    /// For a later layer's router, run early on one token: its normed residual `[hidden]`, its logits `[experts + 1]`, the experts
+    /// that it ranks first, u32, and their weights; and the experts as the host reads them.
+    pub ahead_normed: Buffer,
+    /// See `ahead_normed`.
+    pub ahead_logits: Buffer,
+    /// See `ahead_normed`.
+    pub ahead_chosen: Buffer,
+    /// See `ahead_normed`.
+    pub ahead_seen: Buffer,
 }
 
 /// Activations of latent attention.
@@ -192,7 +202,7 @@ impl LatentActivations {
 
 impl ExpertActivations {
     /// In the order of the fields.
-    fn sizes(c: &ModelConfig, e: &Experts, batch: u32) -> [(&'static str, u64, Memory); 8] {
+    fn sizes(c: &ModelConfig, e: &Experts, batch: u32) -> [(&'static str, u64, Memory); 12] {
         let (groups, pairs) = (expert_groups(e, batch), u64::from(batch) * u64::from(e.used));
         let rows = |name, width| (name, rows_bytes(groups * WIDE, width), Memory::Device);
         let table = 4 * (2 * pairs + u64::from(groups * WIDE));
@@ -205,6 +215,10 @@ impl ExpertActivations {
             rows("expert up", (1 + u32::from(c.design.gated)) * e.ffn_size),
             rows("expert hidden", e.ffn_size),
             ("shared", rows_bytes(batch, c.hidden_size), Memory::Device),
+            ("ahead, normed", rows_bytes(1, c.hidden_size), Memory::Device),
+            ("ahead, router", rows_bytes(1, e.count + 1), Memory::Device),
+            ("ahead, chosen", u64::from(ranks(e)) * 8, Memory::Device),
+            ("ahead, seen", u64::from(ranks(e)) * 4, Memory::Host),
         ]
     }
 
@@ -218,6 +232,10 @@ impl ExpertActivations {
             up: next()?,
             hidden: next()?,
             shared: next()?,
+            ahead_normed: next()?,
+            ahead_logits: next()?,
+            ahead_chosen: next()?,
+            ahead_seen: next()?,
         })
     }
 }

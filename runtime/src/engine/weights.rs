@@ -1,5 +1,6 @@
 //! Which rows of which packs each operation of the forward pass reads: the archive's tables, turned into the kernels' tables.
 
+mod heads;
 mod latent;
 mod mixture;
 
@@ -13,6 +14,7 @@ use symbiote_shaders::{PartArgs, VectorArgs};
 use super::EngineError;
 use crate::residency::{Need, PackTraffic};
 
+pub use heads::HeadNorms;
 pub use latent::Latent;
 pub use mixture::{ExpertProduct, Mixture, Shared};
 
@@ -115,17 +117,6 @@ pub struct Output {
     pub bias: Option<Vector>,
     /// RMSNorm of all that is added `[hidden]`.
     pub norm: Option<Vector>,
-}
-
-/// What is done to queries and keys before they are turned.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum HeadNorms {
-    /// Nothing.
-    None,
-    /// RMSNorm of each head, of queries and of keys `[head size]`.
-    Each(Vector, Vector),
-    /// RMSNorm of all heads together, `[heads * head size]` and `[kv heads * head size]`.
-    Together(Vector, Vector),
 }
 
 /// One layer's weights.
@@ -239,17 +230,6 @@ impl NormWeights {
     }
 }
 
-impl HeadNorms {
-    /// Of queries and of keys.
-    fn vectors(self) -> impl Iterator<Item = Vector> {
-        let pair = match self {
-            Self::None => None,
-            Self::Each(q, k) | Self::Together(q, k) => Some([q, k]),
-        };
-        pair.into_iter().flatten()
-    }
-}
-
 impl Layer {
     /// The products whose weights every token goes through, in the order in which they run: of attention, then of the feed-forward
     /// network.
@@ -318,7 +298,8 @@ impl Weights {
     }
 
     /// What every pack of the archive is needed for. Packs that nothing reads have no length.
-    pub fn traffic(&self, index: &ArchivedIndex) -> Vec<PackTraffic> {
+    /// A token goes through `used` experts of a layer.
+    pub fn traffic(&self, index: &ArchivedIndex, used: u32) -> Vec<PackTraffic> {
         let mut needs = vec![None; index.packs.len()];
         let lookups = [&self.embedding].into_iter().chain(&self.positions);
         lookups.flat_map(|o| &o.packs).for_each(|&pack| needs[pack] = Some(Need::Lookup));
@@ -326,8 +307,9 @@ impl Weights {
         for &pack in operations.chain([&self.head]).flat_map(|o| &o.packs) {
             needs[pack] = Some(if needs[pack] == Some(Need::Lookup) { Need::Tied } else { Need::EveryPass });
         }
-        for &pack in self.layers.iter().filter_map(Layer::mixture).flat_map(|m| &m.packs) {
-            needs[pack] = Some(Need::EveryPass);
+        for mixture in self.layers.iter().filter_map(Layer::mixture) {
+            let count = u32::try_from(mixture.packs.len()).unwrap_or(u32::MAX);
+            mixture.packs.iter().for_each(|&pack| needs[pack] = Some(Need::Expert { used, count }));
         }
         let vectors = self.layers.iter().flat_map(Layer::vectors).flatten().chain(self.output_norm.vectors());
         vectors.for_each(|vector| needs[vector.pack as usize] = Some(Need::Always));
@@ -338,6 +320,11 @@ impl Weights {
                 need: need.unwrap_or(Need::Always),
             })
             .collect()
+    }
+
+    /// The packs of each layer's experts; none of a layer that has none.
+    pub fn expert_packs(&self) -> Vec<Option<&[usize]>> {
+        self.layers.iter().map(|layer| layer.mixture().map(|m| m.packs.as_slice())).collect()
     }
 
     /// Some of the products are over packed rows.
@@ -508,31 +495,6 @@ impl<'a> Finder<'a> {
                 norm: self.optional(Kind::PostFfnNorm, l, hidden)?,
             },
         })
-    }
-
-    /// Biases of q, k and v, which may be one vector.
-    fn qkv_bias(&self, l: u32, q: u32, kv: u32) -> Result<[Option<Vector>; 3], EngineError> {
-        use TensorKind as Kind;
-        if let Some(whole) = self.optional(Kind::QueryKeyValueBias, l, q + 2 * kv)? {
-            let from = |row: u32| Some(Vector { offset: whole.offset + row * whole.dtype.block_bytes(), ..whole });
-            return Ok([from(0), from(q), from(q + kv)]);
-        }
-        let one = |kind, rows| self.optional(kind, l, rows);
-        Ok([one(Kind::QueryBias, q)?, one(Kind::KeyBias, kv)?, one(Kind::ValueBias, kv)?])
-    }
-
-    fn head_norms(&self, c: &ModelConfig, l: u32) -> Result<HeadNorms, EngineError> {
-        use TensorKind as Kind;
-        if !self.has(Kind::QueryNorm, l) {
-            return Ok(HeadNorms::None);
-        }
-        let pair =
-            |q, k| Ok::<_, EngineError>((self.vector(Kind::QueryNorm, l, q)?, self.vector(Kind::KeyNorm, l, k)?));
-        if let Ok((q, k)) = pair(c.head_dim, c.head_dim) {
-            return Ok(HeadNorms::Each(q, k));
-        }
-        let (q, k) = pair(c.query_rows(), c.kv_rows())?;
-        Ok(HeadNorms::Together(q, k))
     }
 
     /// A table of which single rows are read.

@@ -32,6 +32,18 @@ struct Groups {
     x: (u64, u32),
 }
 
+/// What the choice is made from, and where it goes.
+pub(super) struct RouteTo<'a> {
+    /// The router's.
+    pub logits: &'a Buffer,
+    /// Address of the experts' numbers.
+    pub chosen: u64,
+    /// Bytes from there to their weights.
+    pub weights: u64,
+    /// How many a token.
+    pub used: u32,
+}
+
 /// Rows sorted by expert, as the host tells the device.
 #[derive(Debug, Default, PartialEq)]
 struct Sorted {
@@ -70,13 +82,15 @@ impl Pass<'_> {
     pub(super) fn mixture(&self, s: &mut Stages<'_>, l: u32, m: &Mixture, n: &Buffer) -> Result<(), EngineError> {
         let (e, a) = (self.experts()?, self.expert_activations()?);
         self.matmul(s, &m.router, n, &a.logits, self.tokens, Into::Replace)?; // logits [tokens][experts, and 1]
-        self.route(s, m, e, a)?; //                                             chosen, weights [tokens][used]
+        let to = RouteTo { logits: &a.logits, chosen: a.chosen.address(), weights: self.weights_at(e), used: e.used };
+        self.route(s, m, e, to)?; //                                            chosen, weights [tokens][used]
         let pairs = self.tokens * e.used;
         let asked = if self.tokens > 1 || s.watches_routes() || !s.stay(&m.packs) {
             let len = u64::from(pairs) * 4;
             s.recorder().copy(&a.chosen, 0, &a.seen, 0, len);
             s.recorder().copy(&a.chosen, self.weights_at(e), &a.seen, self.weights_at(e), len);
-            Some(s.submit()?)
+            let ahead = self.route_ahead(s, l, e, a)?;
+            Some((s.submit()?, ahead))
         } else {
             None
         };
@@ -85,12 +99,15 @@ impl Pass<'_> {
         }
         let chosen = match asked {
             None => Vec::new(),
-            Some(ticket) => {
+            Some((ticket, ahead)) => {
                 if m.shared.is_some() {
                     s.submit()?;
                 }
                 s.wait(ticket)?;
-                self.seen(s, l, e, a)?
+                let chosen = self.seen(s, l, e, a)?;
+                s.expect_experts(l, self.tokens, &chosen)?;
+                ahead.map_or(Ok(()), |ahead| self.seen_ahead(s, ahead, a))?;
+                chosen
             }
         };
         let (groups, rows) = self.groups(s, m, n, chosen)?;
@@ -111,7 +128,7 @@ impl Pass<'_> {
         self.config.design.experts.as_ref().ok_or(EngineError::Activations)
     }
 
-    fn expert_activations(&self) -> Result<&ExpertActivations, EngineError> {
+    pub(super) fn expert_activations(&self) -> Result<&ExpertActivations, EngineError> {
         self.act.experts.as_ref().ok_or(EngineError::Activations)
     }
 
@@ -126,17 +143,23 @@ impl Pass<'_> {
         [0, pairs, 2 * pairs]
     }
 
-    fn route(&self, s: &mut Stages<'_>, m: &Mixture, e: &Experts, a: &ExpertActivations) -> Result<(), EngineError> {
+    pub(super) fn route(
+        &self,
+        s: &mut Stages<'_>,
+        m: &Mixture,
+        e: &Experts,
+        to: RouteTo<'_>,
+    ) -> Result<(), EngineError> {
         let [bias, score_bias] = self.vectors(s, [m.router_bias, m.score_bias])?;
         let args = RouteArgs {
             packs: s.tables()[0],
-            logits: a.logits.address(),
-            chosen: a.chosen.address(),
-            weights: a.chosen.address() + self.weights_at(e),
+            logits: to.logits.address(),
+            chosen: to.chosen,
+            weights: to.chosen + to.weights,
             bias,
             score_bias,
             experts: e.count,
-            used: e.used,
+            used: to.used,
             logits_stride: stride(m.router.rows),
             groups: e.groups,
             groups_used: e.groups_used,
@@ -167,7 +190,7 @@ impl Pass<'_> {
         let words: &[u32] = cast_slice(a.seen.bytes()?);
         let weights = &words[(self.batch * e.used) as usize..][..len];
         let mut chosen = words[..len].to_vec();
-        if let Some(other) = (self.tokens == 1).then(|| s.replayed(layer, e.used)).flatten() {
+        if let Some(other) = (self.tokens == 1).then(|| s.scripted(layer, e.used)).flatten() {
             s.recorder().update(&a.chosen, 0, cast_slice(&other)).barrier();
             chosen = other;
         }

@@ -1,0 +1,13 @@
+//! Where texts go in a mixture of experts, counted: [`Coaccess`](symbiote_format::Coaccess) of a model. No Vulkan.
+//!
+//! | file | what |
+//! |---|---|
+//! | `counter.rs` | [`CoaccessCounter`]: from routes to statistics |
+//! | `reuse.rs` | what an LRU cache of any size would have had |
+//! | `chain.rs` | experts in an order in which neighbours are used together |
+
+mod chain;
+mod counter;
+mod reuse;
+
+pub use counter::CoaccessCounter;
