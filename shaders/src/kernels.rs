@@ -45,7 +45,7 @@ const PACKED: [Kernel; 6] = [
     packed("matrix_p11", "matmul_matrix", "CODEC_P11"),
     packed("matrix_p12", "matmul_matrix", "CODEC_P12"),
 ];
-const PLAIN: [Kernel; 14] = [
+const PLAIN: [Kernel; 16] = [
     plain("activate"),
     plain("add"),
     plain("attention"),
@@ -55,6 +55,8 @@ const PLAIN: [Kernel; 14] = [
     plain("gather"),
     plain("half_denormals"),
     plain("heads"),
+    plain("latent_heads"),
+    plain("latent_keys"),
     plain("matrix_layout"),
     plain("norm"),
     plain("read"),

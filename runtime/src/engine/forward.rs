@@ -1,6 +1,7 @@
 //! The forward pass, as one page: it records the commands that turn token ids into logits.
 
 mod early_router;
+mod latent;
 mod mixture;
 
 use std::borrow::Cow;
@@ -68,9 +69,14 @@ impl Pass<'_> {
         self.embed(s)?;
         for (l, layer) in (0u32..).zip(&w.layers) {
             let n = self.normed(s, layer.attention_norm)?; //                    n [tokens][hidden]
-            self.matmul(s, &layer.qkv, n, &a.qkv, self.tokens, Into::Replace)?; // qkv [tokens][q + k + v rows]
-            self.heads(s, l, layer)?; //                                         q turned; k, v in the cache
-            self.attention(s, l, layer.sinks)?; //                                          attended [tokens][q rows]
+            match &layer.latent {
+                None => {
+                    self.matmul(s, &layer.qkv, n, &a.qkv, self.tokens, Into::Replace)?; // qkv [tokens][q + k + v rows]
+                    self.heads(s, l, layer)?; //                                 q turned; k, v in the cache
+                }
+                Some(latent) => self.latent(s, l, (layer, latent), n)?, //       the same
+            }
+            self.attention(s, l, layer.sinks)?; //                               attended [tokens][heads * value size]
             self.residual(s, &layer.output, &a.attended)?; //                    x + output(attended)
             let n = self.normed(s, layer.ffn_norm)?;
             match &layer.ffn {
@@ -149,7 +155,7 @@ impl Pass<'_> {
                 part_count: 1,
                 columns: e.columns,
                 x_stride: stride(e.columns),
-                pad: 0,
+                first: 0,
                 grid: e.grid,
             };
             for part in &e.parts {
@@ -384,7 +390,7 @@ impl Pass<'_> {
         let seen = if self.tokens == 1 { keys.min(window) } else { keys };
         let split = self.kernels.attention_split(seen, self.tokens);
         let splits = split.map_or(1, |split| seen.div_ceil(split));
-        let (a, y_stride) = (self.act, stride(c.query_rows()));
+        let (a, y_stride) = (self.act, stride(c.attended_rows()));
         #[allow(clippy::cast_precision_loss)] // a head's size is small
         let scale = c.design.attention_scale.unwrap_or(1.0 / (c.head_dim as f32).sqrt());
         let args = AttentionArgs {
@@ -399,7 +405,7 @@ impl Pass<'_> {
             capacity: self.kv.capacity,
             position: self.position,
             tokens: self.tokens,
-            q_stride: stride(c.query_rows() + 2 * c.kv_rows()),
+            q_stride: self.q_stride(),
             y_stride,
             split: split.unwrap_or(seen),
             first: keys - seen,
@@ -419,7 +425,7 @@ impl Pass<'_> {
                 splits,
                 tokens: self.tokens,
                 heads: c.head_count,
-                head_dim: c.head_dim,
+                head_dim: c.value_dim(),
                 y_stride,
                 pad: 0,
             };

@@ -370,6 +370,23 @@ impl Kernels {
         self.get("heads", constants, Some(self.subgroup))
     }
 
+    /// Rotation of q and k of latent attention, and the store of k and v.
+    pub fn latent_heads(
+        &self,
+        config: &ModelConfig,
+        kv: KvType,
+        interleaved: bool,
+    ) -> Result<Arc<Pipeline>, EngineError> {
+        let values = config.value_dim();
+        let constants = vec![self.subgroup, kv.bytes(), config.head_dim, interleaved.into(), 0, 0, 0, values];
+        self.get("latent_heads", constants, Some(self.subgroup))
+    }
+
+    /// Keys out of latent vectors, by weights that are stored transposed.
+    pub fn latent_keys(&self) -> Result<Arc<Pipeline>, EngineError> {
+        self.get("latent_keys", vec![self.local], None)
+    }
+
     /// Attention for `queries` at once, whole or in stretches.
     pub fn attention(
         &self,
@@ -379,7 +396,9 @@ impl Kernels {
         partial: bool,
     ) -> Result<Arc<Pipeline>, EngineError> {
         let s = self.subgroup;
-        let constants = vec![s, kv.bytes(), config.head_dim, queries, s, partial.into(), (self.subgroups == 1).into()];
+        let (partial, share_q) = (partial.into(), (self.subgroups == 1).into());
+        let values = config.value_dim();
+        let constants = vec![s, kv.bytes(), config.head_dim, queries, s, partial, share_q, values];
         self.get("attention", constants, Some(s))
     }
 

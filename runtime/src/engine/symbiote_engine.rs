@@ -486,9 +486,10 @@ impl Prepared {
 
 /// What the kernels ask of a model.
 fn check(c: &ModelConfig) -> Result<(), EngineError> {
-    match c.head_dim % 4 {
-        0 => Ok(()),
-        _ => Err(EngineError::Size { what: "the head size", found: c.head_dim, multiple: 4 }),
+    let sizes = [("the head size", c.head_dim), ("the size of a head of values", c.value_dim())];
+    match sizes.into_iter().find(|(_, size)| size % 4 != 0) {
+        None => Ok(()),
+        Some((what, found)) => Err(EngineError::Size { what, found, multiple: 4 }),
     }
 }
 

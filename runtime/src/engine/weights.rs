@@ -1,5 +1,7 @@
 //! Which rows of which packs each operation of the forward pass reads: the archive's tables, turned into the kernels' tables.
 
+mod heads;
+mod latent;
 mod mixture;
 
 use std::collections::HashMap;
@@ -14,6 +16,8 @@ use symbiote_shaders::{PartArgs, ScaleArgs, VectorArgs};
 use super::EngineError;
 use crate::residency::{Need, PackTraffic};
 
+pub use heads::HeadNorms;
+pub use latent::Latent;
 pub use mixture::{ExpertProduct, Mixture, Shared};
 
 /// A vector of weights: a norm or a bias.
@@ -148,31 +152,22 @@ pub struct Output {
     pub norm: Option<Vector>,
 }
 
-/// What is done to queries and keys before they are turned.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum HeadNorms {
-    /// Nothing.
-    None,
-    /// RMSNorm of each head, of queries and of keys `[head size]`.
-    Each(Vector, Vector),
-    /// RMSNorm of all heads together, `[heads * head size]` and `[kv heads * head size]`.
-    Together(Vector, Vector),
-}
-
 /// One layer's weights.
 #[derive(Clone, Debug)]
 pub struct Layer {
     /// Norm before attention `[hidden]`.
     pub attention_norm: Option<NormWeights>,
-    /// q, k and v: `[(heads + 2 kv heads) * head size, hidden]`.
+    /// q, k and v: `[(heads + 2 kv heads) * head size, hidden]`; or what latent attention makes them of.
     pub qkv: Operation,
+    /// How it makes them.
+    pub latent: Option<Box<Latent>>,
     /// Biases of q, k and v.
     pub qkv_bias: [Option<Vector>; 3],
     /// Norms of q and k.
     pub head_norms: HeadNorms,
     /// Scores without values, of each head `[heads]`.
     pub sinks: Option<Vector>,
-    /// Attention output: `[hidden, heads * head size]`.
+    /// Attention output: `[hidden, heads * value size]`.
     pub output: Output,
     /// Norm before the feed-forward network `[hidden]`.
     pub ffn_norm: Option<NormWeights>,
@@ -228,9 +223,9 @@ impl Weights {
         let head = if config.tied_embeddings { Kind::TokenEmbedding } else { Kind::Output };
         let positions = find.has(Kind::PositionEmbedding, NO_LAYER);
         Ok(Self {
-            embedding: find.lookup(Kind::TokenEmbedding, config.vocab_size, hidden)?,
+            embedding: find.lookup(Kind::TokenEmbedding, NO_LAYER, (config.vocab_size, hidden))?,
             positions: positions
-                .then(|| find.lookup(Kind::PositionEmbedding, config.context_length, hidden))
+                .then(|| find.lookup(Kind::PositionEmbedding, NO_LAYER, (config.context_length, hidden)))
                 .transpose()?,
             layers,
             output_norm: find
@@ -268,32 +263,24 @@ impl NormWeights {
     }
 }
 
-impl HeadNorms {
-    /// Of queries and of keys.
-    fn vectors(self) -> impl Iterator<Item = Vector> {
-        let pair = match self {
-            Self::None => None,
-            Self::Each(q, k) | Self::Together(q, k) => Some([q, k]),
-        };
-        pair.into_iter().flatten()
-    }
-}
-
 impl Layer {
-    /// The products whose weights every token goes through, in the order in which they run.
-    fn operations(&self) -> Vec<&Operation> {
-        let mut all = vec![&self.qkv, &self.output.product];
-        match &self.ffn {
-            Ffn::Dense(ffn) => all.extend([&ffn.up, &ffn.down.product]),
-            Ffn::Mixture(mixture) => all.extend(mixture.operations()),
-        }
-        all
+    /// The products whose weights every token goes through, in the order in which they run: of attention, then of the feed-forward
+    /// network.
+    fn operations(&self) -> [Vec<&Operation>; 2] {
+        let latent = self.latent.iter().flat_map(|latent| latent.operations());
+        let attention = [&self.qkv].into_iter().chain(latent).chain([&self.output.product]);
+        let ffn = match &self.ffn {
+            Ffn::Dense(ffn) => vec![&ffn.up, &ffn.down.product],
+            Ffn::Mixture(mixture) => mixture.operations(),
+        };
+        [attention.collect(), ffn]
     }
 
     /// Every product.
     pub fn products_mut(&mut self) -> Vec<&mut Product> {
         let mut all: Vec<&mut Product> = Vec::new();
         all.extend(self.qkv.products.iter_mut().chain(&mut self.output.product.products));
+        all.extend(self.latent.iter_mut().flat_map(|latent| latent.products_mut()));
         match &mut self.ffn {
             Ffn::Dense(ffn) => all.extend(ffn.up.products.iter_mut().chain(&mut ffn.down.product.products)),
             Ffn::Mixture(mixture) => all.extend(mixture.products_mut()),
@@ -313,7 +300,8 @@ impl Layer {
     fn vectors(&self) -> [Vec<Vector>; 2] {
         let attention = self.attention_norm.iter().flat_map(NormWeights::vectors);
         let attention = attention.chain(self.qkv_bias.into_iter().flatten()).chain(self.head_norms.vectors());
-        let scales = self.operations().into_iter().flat_map(|o| o.scales.iter().copied());
+        let attention = attention.chain(self.latent.iter().flat_map(|latent| latent.vectors()));
+        let scales = self.operations().into_iter().flatten().flat_map(|o| o.scales.iter().copied());
         let attention = attention.chain(self.sinks).chain(scales);
         let of = |output: &Output| output.bias.into_iter().chain(output.norm);
         let own: Vec<Vector> = match &self.ffn {
@@ -331,10 +319,9 @@ impl Weights {
         let mut packs = Vec::new();
         for layer in &self.layers {
             let [attention, ffn] = layer.vectors().map(packs_of);
-            let operations = layer.operations();
-            let (before, after) = operations.split_at(2);
-            let of = |operations: &[&Operation]| operations.iter().flat_map(|o| o.packs.clone()).collect::<Vec<_>>();
-            packs.extend(attention.into_iter().chain(of(before)).chain(ffn).chain(of(after)));
+            let of = |operations: Vec<&Operation>| operations.iter().flat_map(|o| o.packs.clone()).collect::<Vec<_>>();
+            let [before, after] = layer.operations().map(of);
+            packs.extend(attention.into_iter().chain(before).chain(ffn).chain(after));
         }
         packs
     }
@@ -351,7 +338,7 @@ impl Weights {
         let mut needs = vec![None; index.packs.len()];
         let lookups = [&self.embedding].into_iter().chain(&self.positions);
         lookups.flat_map(|o| &o.packs).for_each(|&pack| needs[pack] = Some(Need::Lookup));
-        let operations = self.layers.iter().flat_map(Layer::operations);
+        let operations = self.layers.iter().flat_map(Layer::operations).flatten();
         for &pack in operations.chain([&self.head]).flat_map(|o| &o.packs) {
             needs[pack] = Some(if needs[pack] == Some(Need::Lookup) { Need::Tied } else { Need::EveryPass });
         }
@@ -383,7 +370,7 @@ impl Weights {
         let packed = |p: &Product| matches!(p.form, Form::Packed { .. });
         let of = |o: &Operation| o.products.iter().any(packed);
         let experts = |m: &Mixture| m.up.iter().chain(&m.down).any(|e| packed(&e.product));
-        self.layers.iter().flat_map(Layer::operations).chain([&self.head]).any(of)
+        self.layers.iter().flat_map(Layer::operations).flatten().chain([&self.head]).any(of)
             || self.layers.iter().filter_map(Layer::mixture).any(experts)
     }
 }
@@ -448,12 +435,15 @@ impl<'a> Finder<'a> {
         self.tensors.get(&(kind.code(), layer)).map_or(&[], Vec::as_slice)
     }
 
-    /// The tensor's stored type, after checking that it has `rows` rows of `columns`.
+    /// The tensor's stored type, after checking that it has `rows` rows of `columns`, a vector being one, in as many dimensions as
+    /// it likes.
     fn dtype(&self, tensor: usize, rows: u32, columns: u32) -> Result<Dtype, EngineError> {
-        let columns = u64::from(columns);
-        // a row of its own may be a vector
-        let vector = rows == 1 && self.index.tensors[tensor].shape.len() == 1;
-        self.dtype_of(tensor, if vector { vec![columns] } else { vec![u64::from(rows), columns] })
+        let shape: Vec<u64> = self.index.tensors[tensor].shape.iter().map(|d| d.to_native()).collect();
+        let fits = shape.split_last().is_some_and(|(last, outer)| {
+            // validation has multiplied them
+            *last == u64::from(columns) && outer.iter().product::<u64>() == u64::from(rows)
+        });
+        self.dtype_of(tensor, if fits { shape } else { vec![u64::from(rows), u64::from(columns)] })
     }
 
     /// The tensor's stored type, after checking its shape.
@@ -503,18 +493,20 @@ impl<'a> Finder<'a> {
     fn layer(&self, c: &ModelConfig, l: u32) -> Result<Layer, EngineError> {
         use TensorKind as Kind;
         let (hidden, q, kv) = (c.hidden_size, c.query_rows(), c.kv_rows());
-        let qkv = match self.has(Kind::QueryKeyValue, l) {
-            true => vec![(Kind::QueryKeyValue, q + 2 * kv)],
-            false => vec![(Kind::Query, q), (Kind::Key, kv), (Kind::Value, kv)],
+        let qkv = match (self.latents(c), self.has(Kind::QueryKeyValue, l)) {
+            (Some(latents), _) => latents,
+            (None, true) => vec![(Kind::QueryKeyValue, q + 2 * kv)],
+            (None, false) => vec![(Kind::Query, q), (Kind::Key, kv), (Kind::Value, kv)],
         };
         Ok(Layer {
             attention_norm: self.norm(c, [Kind::AttentionNorm, Kind::AttentionNormBias], l)?,
             qkv: self.operation(l, &qkv, hidden)?,
+            latent: self.latent(c, l)?,
             qkv_bias: self.qkv_bias(l, q, kv)?,
             head_norms: self.head_norms(c, l)?,
             sinks: self.optional(Kind::AttentionSinks, l, c.head_count)?,
             output: Output {
-                product: self.operation(l, &[(Kind::AttentionOutput, hidden)], q)?,
+                product: self.operation(l, &[(Kind::AttentionOutput, hidden)], c.attended_rows())?,
                 bias: self.optional(Kind::AttentionOutputBias, l, hidden)?,
                 norm: self.optional(Kind::PostAttentionNorm, l, hidden)?,
             },
@@ -545,34 +537,9 @@ impl<'a> Finder<'a> {
         })
     }
 
-    /// Biases of q, k and v, which may be one vector.
-    fn qkv_bias(&self, l: u32, q: u32, kv: u32) -> Result<[Option<Vector>; 3], EngineError> {
-        use TensorKind as Kind;
-        if let Some(whole) = self.optional(Kind::QueryKeyValueBias, l, q + 2 * kv)? {
-            let from = |row: u32| Some(Vector { offset: whole.offset + row * whole.dtype.block_bytes(), ..whole });
-            return Ok([from(0), from(q), from(q + kv)]);
-        }
-        let one = |kind, rows| self.optional(kind, l, rows);
-        Ok([one(Kind::QueryBias, q)?, one(Kind::KeyBias, kv)?, one(Kind::ValueBias, kv)?])
-    }
-
-    fn head_norms(&self, c: &ModelConfig, l: u32) -> Result<HeadNorms, EngineError> {
-        use TensorKind as Kind;
-        if !self.has(Kind::QueryNorm, l) {
-            return Ok(HeadNorms::None);
-        }
-        let pair =
-            |q, k| Ok::<_, EngineError>((self.vector(Kind::QueryNorm, l, q)?, self.vector(Kind::KeyNorm, l, k)?));
-        if let Ok((q, k)) = pair(c.head_dim, c.head_dim) {
-            return Ok(HeadNorms::Each(q, k));
-        }
-        let (q, k) = pair(c.query_rows(), c.kv_rows())?;
-        Ok(HeadNorms::Together(q, k))
-    }
-
     /// A table of which single rows are read.
-    fn lookup(&self, kind: TensorKind, rows: u32, columns: u32) -> Result<Operation, EngineError> {
-        let mut table = self.operation(NO_LAYER, &[(kind, rows)], columns)?;
+    fn lookup(&self, kind: TensorKind, layer: u32, (rows, columns): (u32, u32)) -> Result<Operation, EngineError> {
+        let mut table = self.operation(layer, &[(kind, rows)], columns)?;
         table.products.iter_mut().flat_map(|p| &mut p.parts).for_each(|part| part.first_tile = part.first_row);
         Ok(table)
     }

@@ -9,6 +9,7 @@
 //! | `scaled` | numbers of 8 bits with factors |
 //! | `packed`, `narrowed` | the same over packed parts, and over halves with exceptions |
 //! | `norm`, `heads`, `attention`, `activate` | the rest of a layer |
+//! | `latent` | latent attention in front of the softmax |
 //! | `route` | the choice of experts |
 //!
 //! A kernel that relies on the size of a subgroup runs with every size of the device. Nothing else depends on the device.
@@ -18,6 +19,7 @@ mod attention;
 mod embed;
 mod expected;
 mod heads;
+mod latent;
 mod matmul;
 mod narrowed;
 mod norm;

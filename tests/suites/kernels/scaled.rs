@@ -301,7 +301,7 @@ fn rows_of_the_embedding() {
                 part_count: case.matrix.parts.len() as u32,
                 columns: 333,
                 x_stride: 336,
-                pad: 0,
+                first: 0,
                 grid: case.scales.address(),
             };
             let mut expected = Expected::untouched(tokens.len() * 336);
