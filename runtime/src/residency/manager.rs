@@ -1,11 +1,12 @@
 //! The state of every pack, and the acts that change it.
 
-mod cache;
+mod caches;
 mod replan;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use self::caches::Caches;
 use super::pool::Pool;
 use super::{
     Action, Blocked, Counters, Lease, Location, MemoryTier, PackCheck, PackReader, PackScheduler, PackStore, Passed,
@@ -71,14 +72,7 @@ pub struct NomadPackManager<S: PackStore, R> {
     pins: Vec<u32>,
     /// True for packs that have been read once.
     seen: Vec<bool>,
-    /// Their places in RAM, while a cache has them in VRAM.
-    below: Vec<Option<Range>>,
-    /// Where the bytes came from that a cache has in VRAM and nobody has used yet.
-    brought: Vec<Option<MemoryTier>>,
-    /// The value of the last copy out of each pack's place in RAM.
-    left: Vec<u64>,
-    cache: Vec<Range>,
-    warm_cache: Vec<Range>,
+    caches: Caches,
     slots: Vec<Range>,
     staging: Vec<Range>,
     gather: Option<Range>,
@@ -120,11 +114,7 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             places: vec![None; count],
             pins: vec![0; count],
             seen: vec![false; count],
-            below: vec![None; count],
-            brought: vec![None; count],
-            left: vec![0; count],
-            cache: Vec::new(),
-            warm_cache: Vec::new(),
+            caches: Caches::new(count),
             slots: Vec::new(),
             staging: Vec::new(),
             gather: None,
@@ -139,7 +129,7 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         for (tier, budget) in [(MemoryTier::VramHot, &vram), (MemoryTier::RamWarm, &ram)] {
             manager.find_places(tier, budget)?;
         }
-        for &range in manager.slots.iter().chain(&manager.cache) {
+        for &range in manager.slots.iter().chain(&manager.caches.vram) {
             manager.vram.locate(&mut manager.store, range)?;
         }
         for &range in manager.staging.iter().chain(&manager.gather) {
@@ -232,7 +222,7 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         };
         let (tier, range) = self.range(pack, spot)?;
         self.scheduler.lease(pack);
-        let from = match self.brought[pack].take().unwrap_or(self.scheduler.homes()[pack]) {
+        let from = match self.caches.brought[pack].take().unwrap_or(self.scheduler.homes()[pack]) {
             MemoryTier::VramHot => 0,
             MemoryTier::RamWarm => 1,
             _ => 2,
@@ -328,7 +318,7 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
     pub fn unload(&mut self, pack: usize, target: MemoryTier) -> Result<()> {
         self.known(&[pack])?;
         let home = self.scheduler.homes()[pack];
-        if self.is_promoted(pack) || self.is_warmed(pack) {
+        if self.is_promoted(pack) || self.caches.warmed[pack] {
             return Err(ResidencyError::Pinned { pack, pins: self.pins[pack] });
         }
         // unified memory has no slower part
@@ -364,9 +354,8 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
     fn close_holes(&mut self, tier: MemoryTier) -> Result<usize> {
         let held: Vec<Range> =
             (0..self.places.len()).filter(|&p| self.pins[p] > 0).filter_map(|p| self.places[p]).collect();
-        let cached = |place: &Range| self.cache.contains(place) || self.warm_cache.contains(place);
-        let inside = |pack: usize| self.scheduler.homes()[pack] == tier && self.scheduler.is_placed(pack);
-        let inside = |pack: usize| inside(pack) && !self.places[pack].as_ref().is_none_or(cached);
+        let own = |pack: usize| !self.is_promoted(pack) && !self.caches.warmed[pack];
+        let inside = |pack: usize| self.scheduler.homes()[pack] == tier && self.scheduler.is_placed(pack) && own(pack);
         let of: BTreeMap<Range, usize> =
             (0..self.places.len()).filter(|&p| inside(p)).filter_map(|p| Some((self.places[p]?, p))).collect();
         let plan = self.pool(tier).defragment(|range| of.contains_key(range) && !held.contains(range));
@@ -525,7 +514,7 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         }
         self.scheduler.read(id);
         if self.is_promoted(pack) {
-            self.brought[pack] = Some(MemoryTier::DiskCold);
+            self.caches.brought[pack] = Some(MemoryTier::DiskCold);
         }
         self.seen[pack] = true;
         self.counters.reads += 1;
@@ -535,13 +524,13 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
 
     fn copy(&mut self, pack: usize, from: Spot, to: Spot, after: u64) -> Result<u64> {
         if from == Spot::Below {
-            self.brought[pack].get_or_insert(MemoryTier::RamWarm);
+            self.caches.brought[pack].get_or_insert(MemoryTier::RamWarm);
         }
         let (from, to) = (self.locate(pack, from)?, self.locate(pack, to)?);
         let value = self.store.copy(from, to, after);
         let value = value.map_err(|error| store(&format!("copy pack {pack}"), error))?;
         self.copied = value;
-        self.left[pack] = value;
+        self.caches.left[pack] = value;
         self.counters.copies += 1;
         self.counters.copied_bytes += self.lengths[pack];
         Ok(value)
@@ -553,7 +542,7 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             (Spot::Slot(slot), _) => (MemoryTier::VramHot, Some(self.slots[slot])),
             (Spot::Staging(staging), _) => (MemoryTier::RamWarm, Some(self.staging[staging])),
             (Spot::Home, home) => (home, self.places[pack]),
-            (Spot::Below, _) => (MemoryTier::RamWarm, self.below[pack]),
+            (Spot::Below, _) => (MemoryTier::RamWarm, self.caches.below[pack]),
         };
         let range = range.ok_or(ResidencyError::NotHot { pack, tier })?;
         Ok((tier, Range { len: self.lengths[pack], ..range }))

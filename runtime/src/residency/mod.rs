@@ -6,7 +6,7 @@
 //! | `tier.rs` | [`MemoryTier`]: the places a pack can be |
 //! | `scheduler.rs` | [`PackScheduler`]: what is read, copied and overwritten next; pure |
 //! | `manager.rs` | [`NomadPackManager`]: the state of every pack, and the acts that change it |
-//! | `manager/cache.rs` | places that packs take turns in |
+//! | `manager/caches.rs` | places that packs take turns in |
 //! | `manager/replan.rs` | from one plan to another while a model is in use |
 //! | `pool.rs` | one tier's blocks and their budget |
 //! | `store.rs` | [`PackStore`], [`PackReader`], [`PackCheck`]: the effects that it needs |

@@ -15,8 +15,17 @@ pub struct Admission {
 #[derive(Clone, Debug, Default)]
 struct Layer {
     held: Vec<usize>,
-    /// Who of them is needed last, by the policy's version; none after a change.
-    last: Option<(u64, usize)>,
+    /// Who of them is needed last; none after a change.
+    last: Option<Last>,
+}
+
+/// Who of a layer is needed last, for as long as the policy's version is this, and how far away that is at a time.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    expert: usize,
+    version: u64,
+    distance: f64,
+    now: usize,
 }
 
 /// Slots of one size, and the expert that each of them holds. Bytes are somebody else's.
@@ -133,41 +142,38 @@ impl ExpertCache {
 
     /// The expert that is needed last, and how far away that is; among equals the first one.
     fn farthest(&mut self, policy: &dyn ExpertPolicy, kept: &dyn Fn(usize) -> bool) -> Option<(f64, usize)> {
-        let mut farthest: Option<(f64, usize)> = None;
-        for layer in 0..self.layers.len() {
-            let Some(last) = self.last_of(layer, policy, kept) else { continue };
-            let distance = self.distance(last, policy);
-            if farthest.is_none_or(|(most, _)| distance > most) {
-                farthest = Some((distance, last));
+        let (versions, now) = (policy.clock().versions(), policy.now());
+        let mut farthest: Option<Last> = None;
+        // layers whose last one is kept
+        let mut other = Vec::new();
+        for (layer, &version) in versions.iter().enumerate() {
+            let last = match self.layers[layer].last {
+                Some(last) if last.version == version && last.now == now => Some(last),
+                Some(last) if last.version == version => {
+                    Some(Last { distance: self.distance(last.expert, policy), now, ..last })
+                }
+                _ => self.last_of(layer, policy, &|_| false).map(|last| Last { version, ..last }),
+            };
+            self.layers[layer].last = last;
+            let Some(last) = last else { continue };
+            if farthest.is_none_or(|farthest| last.distance > farthest.distance) {
+                match kept(last.expert) {
+                    true => other.push(layer),
+                    false => farthest = Some(last),
+                }
             }
         }
-        farthest
+        let others = other.into_iter().filter_map(|layer| self.last_of(layer, policy, kept));
+        let farthest = others.chain(farthest).reduce(|a, b| if b.distance > a.distance { b } else { a })?;
+        Some((farthest.distance, farthest.expert))
     }
 
-    /// The same of a layer, as it was found before if nothing has changed.
-    fn last_of(&mut self, layer: usize, policy: &dyn ExpertPolicy, kept: &dyn Fn(usize) -> bool) -> Option<usize> {
-        let version = policy.version(layer);
-        if let Some((at, last)) = self.layers[layer].last
-            && at == version
-            && !kept(last)
-        {
-            return Some(last);
-        }
-        let mut most = f64::NEG_INFINITY;
-        let (mut last, mut all) = (None, true);
-        for &expert in &self.layers[layer].held {
-            if kept(expert) {
-                all = false;
-                continue;
-            }
-            let distance = self.distance(expert, policy);
-            if last.is_none_or(|last| distance > most || distance == most && expert < last) {
-                (most, last) = (distance, Some(expert));
-            }
-        }
-        // what was found among some is not known of all
-        self.layers[layer].last = last.filter(|_| all).map(|last| (version, last));
-        last
+    /// The same of a layer.
+    fn last_of(&self, layer: usize, policy: &dyn ExpertPolicy, kept: &dyn Fn(usize) -> bool) -> Option<Last> {
+        let now = policy.now();
+        let held = self.layers[layer].held.iter().copied().filter(|&expert| !kept(expert));
+        let all = held.map(|expert| Last { expert, distance: self.distance(expert, policy), version: 0, now });
+        all.reduce(|a, b| if (b.distance, a.expert) > (a.distance, b.expert) { b } else { a })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::{ExpertPolicy, ExpertShape, Lru, Pin};
+use super::{Classic, ExpertPolicy, ExpertShape, Guarded, Lru, NextUse, Pin};
 
 /// What decides which experts are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -44,15 +44,19 @@ pub struct WarmStart {
     pub follows: Vec<Follows>,
 }
 
-/// The policy of this name for a cache of `slots`.
+/// The policy of this name for a cache of `slots`. Those that could be worse than LRU are watched.
 pub fn policy(kind: OracleKind, shape: ExpertShape, slots: usize, warm: &WarmStart) -> Box<dyn ExpertPolicy> {
     let mut policy: Box<dyn ExpertPolicy> = match kind {
-        OracleKind::NextUse | OracleKind::Classic | OracleKind::Lru => Box::new(Lru::new(shape)),
+        OracleKind::NextUse => Box::new(NextUse::new(shape, warm)),
+        OracleKind::Classic => Box::new(Classic::new(shape)),
+        OracleKind::Lru => Box::new(Lru::new(shape)),
         OracleKind::Pin | OracleKind::Off => Box::new(Pin::new(shape)),
     };
-    policy.resized(slots);
     if !warm.heat.is_empty() && kind != OracleKind::Off {
         policy.seed(&warm.heat);
     }
-    policy
+    match kind {
+        OracleKind::NextUse | OracleKind::Classic => Box::new(Guarded::new(policy, shape, slots)),
+        _ => policy,
+    }
 }

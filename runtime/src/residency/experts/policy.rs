@@ -1,6 +1,7 @@
 //! What a cache asks before it gives a slot away.
 
 use super::super::VitalityOracle;
+use super::Clock;
 
 /// A [`VitalityOracle`] of experts, numbered as [`ExpertShape`](super::ExpertShape) does, that learns where tokens go. A step is
 /// a layer that has experts, and [`next_use`](VitalityOracle::next_use) is counted from [`now`](Self::now).
@@ -23,10 +24,17 @@ pub trait ExpertPolicy: VitalityOracle + Send {
         true
     }
 
-    /// The step to come: the one after the layer that a token went through last.
-    fn now(&self) -> usize;
+    /// How far the tokens are, and which layers have changed: as long as a layer has not, the order of its experts by their next
+    /// use stays, and a cache need not look at all of them again.
+    fn clock(&self) -> &Clock;
 
-    /// Grows whenever the order of a layer's experts by their next use may have changed: until then a cache need not look at
-    /// all of them again.
-    fn version(&self, layer: usize) -> u64;
+    /// The step to come: the one after the layer that a token went through last.
+    fn now(&self) -> usize {
+        self.clock().now()
+    }
+
+    /// The policy has been worse than LRU, which decides for it now.
+    fn has_fallen_back(&self) -> bool {
+        false
+    }
 }

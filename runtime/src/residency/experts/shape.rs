@@ -27,6 +27,12 @@ impl ExpertShape {
         layer * self.experts + e as usize
     }
 
+    /// Share of a layer's experts that a token uses.
+    #[allow(clippy::cast_precision_loss)] // a few thousand experts
+    pub fn share(self) -> f64 {
+        (self.used as f64 / self.experts.max(1) as f64).min(1.0)
+    }
+
     /// The layer of an expert.
     pub fn layer(self, expert: usize) -> usize {
         expert / self.experts.max(1)

@@ -25,10 +25,10 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             return Err(ResidencyError::Pinned { pack, pins: self.pins[pack] });
         }
         self.empty_caches();
-        for range in std::mem::take(&mut self.slots).into_iter().chain(std::mem::take(&mut self.cache)) {
+        for range in std::mem::take(&mut self.slots).into_iter().chain(std::mem::take(&mut self.caches.vram)) {
             self.vram.give_back(range)?;
         }
-        let warm = std::mem::take(&mut self.warm_cache);
+        let warm = std::mem::take(&mut self.caches.ram);
         for range in std::mem::take(&mut self.staging).into_iter().chain(self.gather.take()).chain(warm) {
             self.ram.give_back(range)?;
         }
@@ -106,11 +106,11 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         packs.into_iter().for_each(|(pack, range)| self.places[pack] = Some(range));
         let Residence { slots: (slots, _), staging: (staging, _), .. } = self.residence;
         if tier == MemoryTier::RamWarm {
-            self.warm_cache = rings.split_off(rings.len().min(staging + usize::from(self.residence.gather > 0)));
+            self.caches.ram = rings.split_off(rings.len().min(staging + usize::from(self.residence.gather > 0)));
             self.gather = if self.residence.gather > 0 { rings.pop() } else { None };
             self.staging = rings;
         } else {
-            self.cache = rings.split_off(rings.len().min(slots));
+            self.caches.vram = rings.split_off(rings.len().min(slots));
             self.slots = rings;
         }
         Ok(())

@@ -3,6 +3,35 @@
 use super::{MemoryTier, NomadPackManager, PackReader, PackStore, ResidencyError, Result};
 use crate::memory::Range;
 
+/// Both caches, and what is known of their packs.
+pub(super) struct Caches {
+    /// Their places.
+    pub vram: Vec<Range>,
+    pub ram: Vec<Range>,
+    /// Packs that the cache in RAM has a place for.
+    pub warmed: Vec<bool>,
+    /// Places in RAM of packs, while the cache in VRAM has them.
+    pub below: Vec<Option<Range>>,
+    /// Where bytes came from that the cache in VRAM has and nobody has used yet.
+    pub brought: Vec<Option<MemoryTier>>,
+    /// The value of the last copy of each pack.
+    pub left: Vec<u64>,
+}
+
+impl Caches {
+    /// No places, and nothing in them, of so many packs.
+    pub fn new(packs: usize) -> Self {
+        Self {
+            vram: Vec::new(),
+            ram: Vec::new(),
+            warmed: vec![false; packs],
+            below: vec![None; packs],
+            brought: vec![None; packs],
+            left: vec![0; packs],
+        }
+    }
+}
+
 impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
     /// Whether a pack can be given a place in the cache of `tier`: it is not on its way to another.
     pub fn can_enter(&self, tier: MemoryTier, pack: usize) -> bool {
@@ -20,7 +49,9 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         match tier {
             // a copy out of it may be under way
             MemoryTier::RamWarm => {
-                self.is_warmed(pack) && !self.scheduler.has_fetch(pack) && self.left[pack] <= self.passed.copies
+                self.caches.warmed[pack]
+                    && !self.scheduler.has_fetch(pack)
+                    && self.caches.left[pack] <= self.passed.copies
             }
             _ => self.is_promoted(pack) && self.pins[pack] == 0 && !self.scheduler.is_busy(pack),
         }
@@ -43,10 +74,11 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             evicted.into_iter().for_each(|evicted| self.cool(evicted));
             self.scheduler.rebase(pack, tier);
             *self.warm_place(pack) = Some(place);
+            self.caches.warmed[pack] = true;
         } else {
             evicted.into_iter().for_each(|evicted| self.demote(evicted));
             self.scheduler.promote(pack);
-            self.below[pack] = self.places[pack].replace(place);
+            self.caches.below[pack] = self.places[pack].replace(place);
         }
         Ok(())
     }
@@ -83,40 +115,36 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         self.scheduler.is_promoted(pack)
     }
 
-    /// True for a pack that the cache in RAM has a place for.
-    pub(super) fn is_warmed(&self, pack: usize) -> bool {
-        self.residence.homes[pack] == MemoryTier::DiskCold && self.scheduler.base(pack) == MemoryTier::RamWarm
-    }
-
     fn cache_of(&self, tier: MemoryTier) -> &[Range] {
-        if tier == MemoryTier::RamWarm { &self.warm_cache } else { &self.cache }
+        if tier == MemoryTier::RamWarm { &self.caches.ram } else { &self.caches.vram }
     }
 
     /// Takes a pack out of the cache in RAM.
     fn cool(&mut self, pack: usize) {
         if self.scheduler.rebase(pack, MemoryTier::DiskCold) {
             *self.warm_place(pack) = None;
+            self.caches.warmed[pack] = false;
         }
     }
 
     /// Takes a pack out of the cache in VRAM.
     fn demote(&mut self, pack: usize) {
         if self.scheduler.demote(pack) {
-            self.places[pack] = self.below[pack].take();
-            self.brought[pack] = None;
+            self.places[pack] = self.caches.below[pack].take();
+            self.caches.brought[pack] = None;
         }
     }
 
     /// The place of a pack in RAM.
     fn warm_place(&mut self, pack: usize) -> &mut Option<Range> {
-        if self.scheduler.is_promoted(pack) { &mut self.below[pack] } else { &mut self.places[pack] }
+        if self.scheduler.is_promoted(pack) { &mut self.caches.below[pack] } else { &mut self.places[pack] }
     }
 
     /// Takes every pack out of both caches. Nothing is on its way, and no lease holds any.
     pub(in crate::residency) fn empty_caches(&mut self) {
         for pack in 0..self.lengths.len() {
             self.demote(pack);
-            if self.is_warmed(pack) {
+            if self.caches.warmed[pack] {
                 self.cool(pack);
             }
         }
