@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use symbiote_format::{CacheHits, Coaccess, Domain, Mixture, Successor, limits};
+use symbiote_format::{CacheHits, Coaccess, Domain, Mixture, Successor, WARM_START, limits};
 
 use super::chain::chain;
 use super::reuse::ReuseDistances;
+use crate::residency::experts::{ExpertPolicy, ExpertShape, NextUse, WarmStart};
 
 /// Tokens that went through both experts of a pair.
 type Pairs = HashMap<(u32, u32), u32>;
@@ -24,6 +25,8 @@ pub struct CoaccessCounter {
     /// Of each layer but the last, with the next.
     next: Vec<Pairs>,
     reuse: ReuseDistances,
+    /// Learns on the way what a warm start is to know.
+    oracle: NextUse,
 }
 
 impl CoaccessCounter {
@@ -31,6 +34,7 @@ impl CoaccessCounter {
     pub fn new(mixture: Mixture) -> Self {
         let layers = mixture.layers.len();
         let reuse = ReuseDistances::new(mixture.count());
+        let shape = ExpertShape { layers, experts: mixture.experts as usize, used: mixture.used as usize };
         Self {
             domains: Vec::new(),
             domain: 0,
@@ -38,6 +42,7 @@ impl CoaccessCounter {
             together: vec![Pairs::new(); layers],
             next: vec![Pairs::new(); layers.saturating_sub(1)],
             reuse,
+            oracle: NextUse::new(shape, &WarmStart::default()),
             mixture,
         }
     }
@@ -69,6 +74,7 @@ impl CoaccessCounter {
         domain.tokens = domain.tokens.saturating_add(1);
         let experts = self.mixture.experts as usize;
         for (layer, chosen) in layers.iter().enumerate() {
+            self.oracle.update_predictor(layer, chosen);
             for &a in *chosen {
                 let number = layer * experts + a as usize;
                 domain.heat[number] = domain.heat[number].saturating_add(1);
@@ -90,7 +96,7 @@ impl CoaccessCounter {
             successors: self.successors(),
             order,
             hits: self.hits(),
-            warm_start: None,
+            warm_start: self.warm_start(),
             domains: self.domains.clone(),
             mixture: self.mixture.clone(),
         }
@@ -115,6 +121,12 @@ impl CoaccessCounter {
         successors
     }
 
+    /// What the oracle has learned; nothing where that is not finite.
+    fn warm_start(&self) -> Option<Box<[f32; WARM_START]>> {
+        let weights = self.oracle.weights();
+        weights.iter().all(|weight| weight.is_finite()).then(|| Box::new(*weights))
+    }
+
     /// In steps of a quarter of a token cycle, of a half from two on, of a whole from four on, up to all experts.
     fn hits(&self) -> Vec<CacheHits> {
         let (cycle, all) = (self.mixture.cycle(), self.mixture.count());
@@ -137,6 +149,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     use super::*;
+    use crate::residency::experts::Follows;
 
     fn mixture() -> Mixture {
         Mixture { architecture: "qwen3moe".into(), name: String::new(), layers: vec![1, 2, 4], experts: 6, used: 2 }
@@ -170,6 +183,14 @@ mod tests {
         let naive: Vec<u32> =
             (0..18).map(|n| u32::try_from(routes.iter().filter(|t| through(t, n)).count()).unwrap()).collect();
         assert_eq!(found.counts(), naive);
+        // the oracle learned, and starts from all of it elsewhere
+        assert_ne!(found.warm_start(), CoaccessCounter::new(mixture()).finish().warm_start());
+        let warm = WarmStart::from(&found);
+        assert_eq!((warm.weights.as_slice(), warm.heat), (found.warm_start().unwrap().as_slice(), found.heat()));
+        let first = found.successors[0];
+        let follows =
+            Follows { layer: 1, before: 0, expert: first.next - 6, probability: found.successors(0).next().unwrap().1 };
+        assert_eq!((warm.follows[0], warm.follows.len()), (follows, found.successors.len()));
         let domains: Vec<_> = found.domains.iter().map(|d| (d.name.as_str(), d.tokens)).collect();
         assert_eq!(domains, [("a", 35), ("b", 1)]);
         assert_eq!(found.domains[1].heat.iter().sum::<u32>(), 6);
