@@ -14,6 +14,7 @@
 //! | `memory_plan.rs` | budgets, and the plan of the packs |
 //! | `relief.rs` | other budgets while the model is in use |
 //! | `expert_pager.rs` | which experts of a mixture are brought, and which stay |
+//! | `route_trace.rs` | a trace of a model |
 //! | `routes.rs` | where tokens go in a mixture of experts |
 //! | `state.rs` | activations, KV cache |
 //! | `need.rs` | the device memory that all this will take |
@@ -48,6 +49,7 @@ mod profile;
 mod prompt_cache;
 mod relief;
 mod rope;
+mod route_trace;
 mod routes;
 mod sampler;
 mod shader_source;
