@@ -15,7 +15,7 @@ const ESSAY: &str = "The sea was calm, and nobody spoke for a while. Then the wi
 const CODE: &str = "fn main() { let x = [1, 2, 3]; println!(\"{x:?}\"); }\n";
 
 /// A folder with `moe/`, a mixture of experts with a tokenizer of one character a token, and two texts.
-fn bench() -> TempDir {
+pub fn bench() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let moe = folder.path().join("moe");
     std::fs::create_dir(&moe).unwrap();

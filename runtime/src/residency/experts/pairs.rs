@@ -2,8 +2,8 @@
 
 use super::{ExpertShape, Follows};
 
-/// Most pairs that are counted, 4 bytes each; a model with more goes without.
-const MOST_PAIRS: usize = 1 << 24;
+/// Most pairs that are counted, 4 bytes each: DeepSeek V3 has fewer; a model with more goes without.
+const MOST_PAIRS: usize = 1 << 22;
 /// What is expected without evidence counts as so many observations.
 const DOUBT: f32 = 12.0;
 /// One expert's evidence changes a chance by these factors at most.
@@ -67,7 +67,7 @@ impl Pairs {
             let counts = &self.counts[row * self.experts..(row + 1) * self.experts];
             let all = 1.0 / (self.all[row] + DOUBT);
             for ((lift, count), share) in lifts.iter_mut().zip(counts).zip(shares) {
-                *lift *= ((count / share.max(1e-4) + DOUBT) * all).clamp(LEAST, MOST);
+                *lift *= ((count / share.max(1e-3) + DOUBT) * all).clamp(LEAST, MOST);
             }
         }
         lifts.iter_mut().for_each(|lift| *lift = lift.sqrt());
