@@ -19,6 +19,7 @@ mod experts;
 mod hash;
 mod header;
 mod index;
+mod latent;
 mod layout;
 pub mod limits;
 mod mixture;
@@ -26,6 +27,7 @@ mod model;
 mod params;
 mod role;
 mod rope;
+mod scales;
 mod segment_check;
 mod validate;
 
@@ -44,11 +46,13 @@ pub use index::{
     Annotation, ArchivedIndex, ArchivedPart, ArchivedTensor, ArchivedTokenizer, ArchivedWeightPack, Index, Metadata,
     NO_ID, NO_LAYER, Param, Part, Provenance, STRIPS_RIGHT, Source, Tensor, Tokenizer, WeightPack, archived,
 };
+pub use latent::Latent;
 pub use layout::{HEADER_LEN, PART_ALIGN, SEGMENT_ALIGN, align_up, lay_out_parts};
 pub use model::ModelConfig;
 pub use params::ParamError;
 pub use role::{Codec, PackRole, TensorKind, TokenizerKind};
 pub use rope::{RopeLayout, RopeScaling};
+pub use scales::ScaleBlocks;
 pub use segment_check::SegmentCheck;
 pub use validate::check_index;
 

@@ -45,20 +45,26 @@ pub fn run(args: &ProfileArgs) -> Result<(), Failure> {
 fn output(args: &ProfileArgs) -> Result<PathBuf, Failure> {
     let named = || args.model.with_extension("coaccess").file_name().map(PathBuf::from);
     let output = args.output.clone().or_else(named).ok_or("name an output with -o")?;
+    free(&output, args.force)?;
+    Ok(output)
+}
+
+/// Whether a file can be written there.
+pub fn free(output: &Path, force: bool) -> Result<(), Failure> {
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let wrong = match () {
         () if !folder.is_dir() => "there is no such folder: name another output with -o",
         () if output.is_dir() => "this is a folder: name a file with -o",
-        () if !args.force && output.symlink_metadata().is_ok() => {
+        () if !force && output.symlink_metadata().is_ok() => {
             "the file exists: name another with -o, or add --force to replace it"
         }
-        () => return Ok(output),
+        () => return Ok(()),
     };
     Err(format!("{}: {wrong}", output.display()).into())
 }
 
 /// A text and its domain, from `FILE` or `NAME=FILE`.
-fn read(given: &str) -> Result<ProfileText, Failure> {
+pub fn read(given: &str) -> Result<ProfileText, Failure> {
     let path = Path::new(given);
     let (name, path) = match given.split_once('=') {
         Some((name, file)) if !path.exists() => (name.to_owned(), Path::new(file)),
@@ -77,10 +83,10 @@ fn read(given: &str) -> Result<ProfileText, Failure> {
 }
 
 /// Shows on a terminal only.
-fn bar(quiet: bool) -> ProgressBar {
+pub fn bar(quiet: bool) -> ProgressBar {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(None, target);
-    let style = "profiling {bar:30} {pos}/{len} tokens, {per_sec}, {eta} left";
+    let style = "reading {bar:30} {pos}/{len} tokens, {per_sec}, {eta} left";
     bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use symbiote_format::{Coaccess, CoaccessError, Mixture};
 
-use super::{EngineError, SymbioteEngine};
+use super::{EngineError, RouteListener, Routes, SymbioteEngine};
 use crate::coaccess::CoaccessCounter;
 use crate::text::EncodeOptions;
 
@@ -28,32 +28,44 @@ impl SymbioteEngine {
     ) -> Result<Coaccess, EngineError> {
         let mixture = Mixture::of_archived(self.pak().archive().index(), self.config());
         let mixture = mixture.filter(|mixture| mixture.count() > 0).ok_or(CoaccessError::NoExperts)?;
+        let counter = Arc::new(Mutex::new(CoaccessCounter::new(mixture)));
+        let heard = Arc::clone(&counter);
+        let listener = Box::new(move |routes: &Routes<'_>| lock(&heard).add(routes.chosen));
+        self.hear_texts(texts, listener, &mut |text| lock(&counter).begin(&text.domain), progress)?;
+        Ok(lock(&counter).finish())
+    }
+
+    /// Reads texts as [`coaccess`](Self::coaccess) does, for somebody who hears where their tokens go, and when one begins.
+    pub(super) fn hear_texts(
+        &mut self,
+        texts: &[ProfileText],
+        listener: RouteListener,
+        begin: &mut dyn FnMut(&ProfileText),
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<(), EngineError> {
         let tokenizer = self.tokenizer()?;
         let bos = tokenizer.bos().filter(|_| tokenizer.adds_bos());
         let options = EncodeOptions { add_special: true, parse_special: false };
-        let encoded = texts.iter().map(|text| Ok((text.domain.as_str(), tokenizer.encode(&text.text, options)?)));
+        let encoded = texts.iter().map(|text| Ok((text, tokenizer.encode(&text.text, options)?)));
         let texts = encoded.collect::<Result<Vec<_>, EngineError>>()?;
-
-        let counter = Arc::new(Mutex::new(CoaccessCounter::new(mixture)));
-        let heard = Arc::clone(&counter);
-        let before = self.swap_route_listener(Some(Box::new(move |routes| lock(&heard).add(routes.chosen))));
-        let outcome = self.read_through(&texts, bos, &counter, progress);
+        let before = self.swap_route_listener(Some(listener));
+        let outcome = self.read_through(&texts, bos, begin, progress);
         self.swap_route_listener(before);
-        outcome.map(|()| lock(&counter).finish())
+        outcome
     }
 
-    /// Computes texts, each of a domain, window after window.
+    /// Computes texts, window after window.
     fn read_through(
         &mut self,
-        texts: &[(&str, Vec<u32>)],
+        texts: &[(&ProfileText, Vec<u32>)],
         bos: Option<u32>,
-        counter: &Mutex<CoaccessCounter>,
+        begin: &mut dyn FnMut(&ProfileText),
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<(), EngineError> {
         let all = texts.iter().map(|(_, tokens)| tokens.len()).sum();
         let mut done = 0;
-        for (domain, tokens) in texts {
-            lock(counter).begin(domain);
+        for (text, tokens) in texts {
+            begin(text);
             for window in tokens.chunks(self.context() as usize) {
                 let mut window = window.to_vec();
                 window[0] = bos.unwrap_or(window[0]);

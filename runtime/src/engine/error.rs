@@ -183,6 +183,9 @@ pub enum EngineError {
     /// Co-access statistics.
     #[error(transparent)]
     Coaccess(#[from] CoaccessError),
+    /// The model's shape is none that a trace can have.
+    #[error(transparent)]
+    Trace(#[from] crate::trace::TraceError),
     /// A setting of the sampler.
     #[error("{0}")]
     Sampling(String),

@@ -1,9 +1,14 @@
 //! Which experts of a mixture are in VRAM and in RAM: what the router chose is brought, and what the oracle expects.
 
+use std::fmt;
 use std::time::Instant;
 
 use super::{EngineError, Packs};
-use crate::residency::experts::{Admission, ExpertCache, ExpertPolicy, ExpertShape};
+use crate::residency::experts::{
+    Admission, ExpertCache, ExpertPolicy, ExpertShape, Follows, OracleKind, WarmStart, policy,
+};
+use symbiote_format::Coaccess;
+
 use crate::residency::{LinkTelemetry, MemoryTier, Residence};
 
 /// What happened to experts while single tokens went through them.
@@ -21,6 +26,51 @@ pub struct ExpertCounters {
     pub useful: u64,
     /// Experts that passed through the ring, because nothing held is needed later.
     pub bypassed: u64,
+}
+
+impl ExpertCounters {
+    /// What happened after `before`.
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            uses: self.uses - before.uses,
+            hits: self.hits - before.hits,
+            warm: self.warm - before.warm,
+            prefetched: self.prefetched - before.prefetched,
+            useful: self.useful - before.useful,
+            bypassed: self.bypassed - before.bypassed,
+        }
+    }
+
+    /// Share of the uses that found the expert in VRAM, or on its way there.
+    pub fn hit_rate(&self) -> f64 {
+        share(self.hits, self.uses)
+    }
+
+    /// Share of the experts brought ahead that the router chose then.
+    pub fn precision(&self) -> f64 {
+        share(self.useful, self.prefetched)
+    }
+}
+
+/// A part of a whole; 0 of nothing.
+#[allow(clippy::cast_precision_loss)] // far fewer than 2^53
+fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+impl fmt::Display for ExpertCounters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |part| share(part, self.uses) * 100.0;
+        write!(
+            f,
+            "experts: {:.1} % in VRAM, {:.1} % in RAM, {:.1} % passed through; {} brought ahead, {:.0} % of them used",
+            percent(self.hits),
+            percent(self.warm),
+            percent(self.bypassed),
+            self.prefetched,
+            self.precision() * 100.0
+        )
+    }
 }
 
 /// Decides which experts the caches of the [`Packs`] keep, as its policy says.
@@ -41,7 +91,9 @@ pub struct ExpertPager {
     /// Brought before a router has chosen them, for the layer that is next.
     ahead: Vec<usize>,
     /// Uses in prompts since the last single token.
-    prompt: Vec<f32>,
+    prompt: Vec<u32>,
+    /// What the archive knows of other texts.
+    known: Option<Coaccess>,
     counters: ExpertCounters,
 }
 
@@ -51,8 +103,8 @@ impl ExpertPager {
         layers: &[Option<&[usize]>],
         used: u32,
         residence: &Residence,
-        prefetch: bool,
-        policy: impl FnOnce(ExpertShape, usize) -> Box<dyn ExpertPolicy>,
+        known: Option<Coaccess>,
+        (oracle, prefetch): (OracleKind, bool),
     ) -> Option<Self> {
         let packs: Vec<usize> = layers.iter().flatten().flat_map(|packs| packs.iter().copied()).collect();
         let experts = layers.iter().flatten().map(|packs| packs.len()).max()?;
@@ -66,8 +118,9 @@ impl ExpertPager {
         let (vram, ram) = (ExpertCache::new(residence.cache.0, shape), ExpertCache::new(residence.warm_cache.0, shape));
         Some(Self {
             shape,
-            policy: policy(shape, residence.cache.0),
-            prompt: vec![0.0; packs.len()],
+            policy: policy(oracle, shape, residence.cache.0, &warm_start(known.as_ref(), shape)),
+            prompt: vec![0; packs.len()],
+            known,
             packs,
             numbers,
             vram,
@@ -125,11 +178,19 @@ impl ExpertPager {
     }
 
     /// Tokens of a prompt go through `chosen` experts of a layer, those of all tokens one after another. They take places that
-    /// nobody has, and no others.
-    pub fn prefill(&mut self, packs: &mut Packs, layer: usize, chosen: &[u32]) -> Result<(), EngineError> {
+    /// nobody has, and no others. What is `telling` says something of the answer to come.
+    pub fn prefill(
+        &mut self,
+        packs: &mut Packs,
+        layer: usize,
+        chosen: &[u32],
+        telling: bool,
+    ) -> Result<(), EngineError> {
         let Some(layer) = self.numbers[layer] else { return Ok(()) };
         let mut experts: Vec<usize> = chosen.iter().map(|&e| self.shape.expert(layer, e)).collect();
-        experts.iter().for_each(|&expert| self.prompt[expert] += 1.0);
+        if telling {
+            experts.iter().for_each(|&expert| self.prompt[expert] += 1);
+        }
         experts.sort_unstable();
         experts.dedup();
         for expert in experts {
@@ -164,9 +225,13 @@ impl ExpertPager {
 
     /// What a prompt went through says what its answer will.
     fn end_of_prompt(&mut self) {
-        if self.prompt.iter().any(|uses| *uses > 0.0) {
-            self.policy.seed(&self.prompt);
-            self.prompt.fill(0.0);
+        if self.prompt.iter().any(|uses| *uses > 0) {
+            // a text of its kind says more than the little that the prompt is
+            let alike = self.known.as_ref().and_then(|known| known.closest_domain(&self.prompt));
+            let counts = alike.map_or(&self.prompt, |domain| &domain.heat);
+            #[allow(clippy::cast_precision_loss)] // a measure of heat
+            self.policy.seed(&counts.iter().map(|&uses| uses as f32).collect::<Vec<_>>());
+            self.prompt.fill(0);
         }
     }
 
@@ -194,4 +259,19 @@ impl ExpertPager {
         }
         Ok(self.vram.slot_of(expert).is_some())
     }
+}
+
+/// What the archive knows of the texts that it was profiled on, as policies take it.
+fn warm_start(known: Option<&Coaccess>, shape: ExpertShape) -> WarmStart {
+    let Some(known) = known else { return WarmStart::default() };
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let pairs = (0..shape.count()).flat_map(|before| known.successors(before).map(move |after| (before, after)));
+    let follows = pairs.map(|(before, (after, probability))| Follows {
+        layer: number(shape.layer(after)),
+        before: number(before % shape.experts),
+        expert: number(after % shape.experts),
+        probability,
+    });
+    let weights = known.warm_start().map_or_else(Vec::new, |weights| weights.to_vec());
+    WarmStart { weights, heat: known.heat(), follows: follows.collect() }
 }

@@ -14,6 +14,7 @@
 //! | `memory_plan.rs` | budgets, and the plan of the packs |
 //! | `relief.rs` | other budgets while the model is in use |
 //! | `expert_pager.rs` | which experts of a mixture are brought, and which stay |
+//! | `route_trace.rs` | a trace of a model |
 //! | `routes.rs` | where tokens go in a mixture of experts |
 //! | `state.rs` | activations, KV cache |
 //! | `need.rs` | the device memory that all this will take |
@@ -48,6 +49,7 @@ mod profile;
 mod prompt_cache;
 mod relief;
 mod rope;
+mod route_trace;
 mod routes;
 mod sampler;
 mod shader_source;
@@ -72,7 +74,7 @@ pub use profile::{KernelTime, Profile};
 pub use prompt_cache::PromptCacheError;
 pub use relief::Meter;
 pub use rope::Rope;
-pub use routes::{RouteListener, RouteReplay, Routes};
+pub use routes::{RouteListener, RouteScript, Routes};
 pub use sampler::{Dry, Sampler, Sampling, Step};
 pub use symbiote_engine::{LoadProgress, Packs, PassListener, PassReport, SymbioteEngine};
 pub use token_probs::TokenProbs;

@@ -20,6 +20,8 @@ pub struct OpenOptions {
     pub link: Link,
     /// What decides which experts of a mixture stay, where not all of them fit.
     pub oracle: OracleKind,
+    /// Copy each pack so many times from RAM to VRAM, at least once: a slower link, for measurements.
+    pub crossings: u32,
     /// Bring no expert before a router has chosen it.
     pub no_prefetch: bool,
     /// Most tokens of a sequence; the model's own context up to [`DEFAULT_CONTEXT`] if absent.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::pack_table::PackTable;
-use super::{EngineError, ExpertPager, LoadProgress, Packs, Profile, RouteListener, RouteReplay, Routes};
+use super::{EngineError, ExpertPager, LoadProgress, Packs, Profile, RouteListener, RouteScript, Routes};
 use crate::gpu::{Gpu, Pipeline, QueueKind, Recorder, Ticket};
 use crate::residency::{Lease, MemoryTier};
 
@@ -38,7 +38,7 @@ pub struct Stages<'a> {
     /// Hears where tokens go.
     routes: Option<&'a mut RouteListener>,
     /// Says where they go instead.
-    replay: Option<&'a mut RouteReplay>,
+    script: Option<&'a mut Box<dyn RouteScript>>,
     /// Decides which experts stay, where not all of them do.
     pager: Option<&'a mut ExpertPager>,
 }
@@ -66,15 +66,15 @@ impl<'a> Stages<'a> {
             gathered,
             progress: None,
             routes: None,
-            replay: None,
+            script: None,
             pager: None,
         })
     }
 
-    /// Tells `routes`, if it is there, where tokens go, and asks `replay` where they go instead.
-    pub fn tell_routes(&mut self, routes: Option<&'a mut RouteListener>, replay: Option<&'a mut RouteReplay>) {
+    /// Tells `routes`, if it is there, where tokens go, and asks `script` where they go instead.
+    pub fn tell_routes(&mut self, routes: Option<&'a mut RouteListener>, script: Option<&'a mut Box<dyn RouteScript>>) {
         self.routes = routes;
-        self.replay = replay;
+        self.script = script;
     }
 
     /// Lets `pager`, if it is there, decide which experts stay.
@@ -87,7 +87,8 @@ impl<'a> Stages<'a> {
         let Some(pager) = &mut self.pager else { return Ok(()) };
         match tokens {
             1 => pager.decode(self.packs, layer as usize, chosen),
-            _ => pager.prefill(self.packs, layer as usize, chosen),
+            // a script is not about prompts
+            _ => pager.prefill(self.packs, layer as usize, chosen, self.script.is_none()),
         }
     }
 
@@ -98,17 +99,20 @@ impl<'a> Stages<'a> {
 
     /// The router of a layer, run early, ranks these experts first.
     pub fn look_ahead(&mut self, layer: u32, ranked: &[u32]) -> Result<(), EngineError> {
+        let ranks = u32::try_from(ranked.len()).unwrap_or(u32::MAX);
+        let scripted = self.script.as_mut().and_then(|script| script.early(layer, ranks));
+        let ranked = scripted.as_deref().unwrap_or(ranked);
         self.pager.as_mut().map_or(Ok(()), |pager| pager.look_ahead(self.packs, layer as usize, ranked))
     }
 
     /// Where a token goes instead of where the router sends it.
-    pub fn replayed(&mut self, layer: u32, used: u32) -> Option<Vec<u32>> {
-        self.replay.as_mut().and_then(|replay| replay(layer, used))
+    pub fn scripted(&mut self, layer: u32, used: u32) -> Option<Vec<u32>> {
+        self.script.as_mut().and_then(|script| script.chosen(layer, used))
     }
 
     /// Somebody wants to know where tokens go.
     pub fn watches_routes(&self) -> bool {
-        self.routes.is_some() || self.replay.is_some()
+        self.routes.is_some() || self.script.is_some()
     }
 
     /// Where the tokens of a layer went.

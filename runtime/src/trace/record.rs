@@ -116,6 +116,15 @@ impl Trace {
         &all[..all.iter().position(|&e| e == NONE).unwrap_or(all.len())]
     }
 
+    /// Uses of each expert.
+    pub fn heat(&self) -> Vec<f32> {
+        let mut heat = vec![0.0; self.shape.count()];
+        for (i, chosen) in self.chosen.chunks(self.shape.used).enumerate() {
+            chosen.iter().for_each(|&e| heat[self.shape.expert(i % self.shape.layers, e.into())] += 1.0);
+        }
+        heat
+    }
+
     /// Every expert is one of the layer's, and no token goes through one twice.
     fn check(&self) -> Result<(), TraceError> {
         let ExpertShape { layers, experts, .. } = self.shape;

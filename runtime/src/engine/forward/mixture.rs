@@ -15,7 +15,7 @@ use crate::engine::kernels::{Batch, WIDE};
 use crate::engine::routes::Routes;
 use crate::engine::stages::Stages;
 use crate::engine::state::{ExpertActivations, stride};
-use crate::engine::weights::{ExpertProduct, Mixture, Shared};
+use crate::engine::weights::{ExpertProduct, Mixture, Shared, packs_of};
 use crate::gpu::Buffer;
 
 /// Rows that experts work on, in groups of one expert.
@@ -111,8 +111,13 @@ impl Pass<'_> {
             }
         };
         let (groups, rows) = self.groups(s, m, n, chosen)?;
-        let expert_packs = |experts: &[u32]| experts.iter().map(|&i| m.packs[i as usize]).collect::<Vec<_>>();
+        let scales = packs_of(m.scales.iter().copied());
+        let expert_packs = |experts: &[u32]| {
+            let packs = experts.iter().map(|&i| m.packs[i as usize]);
+            packs.chain(scales.iter().copied()).collect::<Vec<_>>()
+        };
         if groups.experts.is_empty() {
+            s.need_settled(&scales)?;
             s.need_settled(&m.packs)?;
             self.run_experts(s, m, e, &groups, 0..groups.count)?;
         } else {
@@ -174,7 +179,7 @@ impl Pass<'_> {
         let a = self.act;
         self.matmul(s, &shared.up, n, &a.up, self.tokens, Into::Replace)?;
         let hidden = self.activated(&a.up, &a.hidden, e.shared_ffn_size);
-        self.activate(s, [None; 2], hidden, self.tokens)?;
+        self.activate(s, [None; 2], hidden, self.tokens, false)?;
         self.matmul(s, &shared.down, &a.hidden, &self.expert_activations()?.shared, self.tokens, Into::Replace)
     }
 
@@ -190,7 +195,7 @@ impl Pass<'_> {
         let words: &[u32] = cast_slice(a.seen.bytes()?);
         let weights = &words[(self.batch * e.used) as usize..][..len];
         let mut chosen = words[..len].to_vec();
-        if let Some(other) = (self.tokens == 1).then(|| s.replayed(layer, e.used)).flatten() {
+        if let Some(other) = (self.tokens == 1).then(|| s.scripted(layer, e.used)).flatten() {
             s.recorder().update(&a.chosen, 0, cast_slice(&other)).barrier();
             chosen = other;
         }
@@ -277,7 +282,7 @@ impl Pass<'_> {
             group_rows: groups.rows,
             ..self.activated(&a.up, &a.hidden, e.ffn_size)
         };
-        self.activate(s, m.up_bias, activated, rows)?;
+        self.activate(s, m.up_bias, activated, rows, m.interleaved)?;
         let width = stride(self.config.hidden_size);
         let down =
             MatmulArgs { x: activated.y, x_stride: hidden, y: row(a.rows.address(), width), y_stride: width, ..args };

@@ -50,6 +50,7 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             // a copy out of it may be under way
             MemoryTier::RamWarm => {
                 self.caches.warmed[pack]
+                    && self.pins[pack] == 0
                     && !self.scheduler.has_fetch(pack)
                     && self.caches.left[pack] <= self.passed.copies
             }
