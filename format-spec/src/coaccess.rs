@@ -197,6 +197,13 @@ impl Coaccess {
         domains.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, domain)| domain)
     }
 
+    /// Each successor, and the share of its expert's tokens that goes through it: P(next | expert).
+    pub fn successor_shares(&self) -> impl Iterator<Item = (Successor, f32)> {
+        let counts = self.counts();
+        let share = move |s: &Successor| s.count as f32 / counts.get(s.expert as usize).map_or(1.0, |n| *n as f32);
+        self.successors.iter().map(move |s| (*s, share(s)))
+    }
+
     /// Experts of the next layer that tokens go through after `expert`, and the share of its tokens that does, the most
     /// likely first. Not all of them.
     pub fn successors(&self, expert: usize) -> impl Iterator<Item = (usize, f32)> {

@@ -41,6 +41,8 @@ pub struct Design {
     pub latent: Option<Latent>,
     /// The experts of layers that have a router.
     pub experts: Option<Experts>,
+    /// Rows and columns that share a factor, where factors are those of blocks ([`ScaleBlocks`](crate::ScaleBlocks)).
+    pub scale_block: Option<[u32; 2]>,
 }
 
 /// Normalisation.
@@ -94,6 +96,7 @@ impl Default for Design {
             local_rope_base: None,
             latent: None,
             experts: None,
+            scale_block: None,
         }
     }
 }
@@ -155,6 +158,7 @@ impl Design {
         }
         self.latent.iter().for_each(|latent| latent.write(w));
         self.experts.iter().for_each(|experts| experts.write(w));
+        self.scale_block.iter().for_each(|block| w.numbers(SCALE_BLOCK, block.map(f64::from).to_vec()));
     }
 
     /// What is in the index, and Llama's value for the rest.
@@ -177,6 +181,7 @@ impl Design {
             local_rope_base: r.optional_f32("rope.local_base", TINY, ANY)?,
             latent: Latent::read(r)?,
             experts: Experts::read(r)?,
+            scale_block: scale_block(r)?,
         })
     }
 
@@ -193,6 +198,20 @@ impl Design {
             return Err(ParamError::Missing { key: "rope.local_base" });
         }
         Ok(())
+    }
+}
+
+const SCALE_BLOCK: &str = "scale_block";
+
+/// Any number of rows, and of columns a power of two.
+fn scale_block(r: &mut Reader) -> Result<Option<[u32; 2]>, ParamError> {
+    if !r.has(SCALE_BLOCK) {
+        return Ok(None);
+    }
+    let found = r.optional_u32s(SCALE_BLOCK, limits::WIDTH)?;
+    match found[..] {
+        [rows, columns] if rows > 0 && columns >= 16 && columns.is_power_of_two() => Ok(Some([rows, columns])),
+        _ => Err(range(SCALE_BLOCK, format!("{found:?}"), "rows above 0, and columns that are a power of two from 16")),
     }
 }
 

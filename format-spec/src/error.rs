@@ -301,6 +301,40 @@ pub enum FormatError {
         /// The tensor.
         tensor: String,
     },
+    /// A tensor that something is computed with, of a type that is kept only.
+    #[error("tensor {name} is stored as {dtype}, which is kept and not computed with: it must be unused")]
+    KeptType {
+        /// The tensor.
+        name: String,
+        /// Its type.
+        dtype: &'static str,
+    },
+    /// A tensor whose type needs factors, without them.
+    #[error("tensor {name} is stored as {dtype} and has no factors: a scale must follow it in the index")]
+    NoScale {
+        /// The tensor.
+        name: String,
+        /// Its type.
+        dtype: &'static str,
+    },
+    /// Factors of nothing.
+    #[error("tensor {name} is a scale, and the tensor before it in the index needs none")]
+    StrayScale {
+        /// The tensor.
+        name: String,
+    },
+    /// Factors that do not fit.
+    #[error("tensor {name} of {} x {} {dtype} is no scale of {of}", .found[0], .found[1])]
+    ScaleShape {
+        /// The tensor.
+        name: String,
+        /// Its type.
+        dtype: &'static str,
+        /// Its rows and columns.
+        found: [u32; 2],
+        /// The tensor that it follows.
+        of: String,
+    },
     /// The index does not start where the last segment ends.
     #[error("the index is at {found} and the last segment ends at {expected}")]
     IndexGap {

@@ -27,6 +27,7 @@ mod model;
 mod params;
 mod role;
 mod rope;
+mod scales;
 mod segment_check;
 mod validate;
 
@@ -51,6 +52,7 @@ pub use model::ModelConfig;
 pub use params::ParamError;
 pub use role::{Codec, PackRole, TensorKind, TokenizerKind};
 pub use rope::{RopeLayout, RopeScaling};
+pub use scales::ScaleBlocks;
 pub use segment_check::SegmentCheck;
 pub use validate::check_index;
 

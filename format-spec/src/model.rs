@@ -217,10 +217,11 @@ mod tests {
             local_rope_base: Some(1e4),
             latent: None,
             experts: None,
+            scale_block: Some([128, 128]),
         };
         let c = ModelConfig { design: every, ..llama };
         let params = c.to_params();
-        assert!(params.iter().filter(|p| !keys.contains(&p.key)).count() == 13, "{params:?}");
+        assert!(params.iter().filter(|p| !keys.contains(&p.key)).count() == 14, "{params:?}");
         assert_eq!(ModelConfig::from_params(params), Ok(c.clone()));
 
         let refuse =

@@ -151,6 +151,8 @@ code_table! {
         SharedRouter = 61 "ffn_gate_inp_shexp",
         /// Its gate and up projections in one, the gate's rows first `[2 * shared ffn, hidden]`.
         SharedGateUp = 62 "ffn_gate_up_shexp",
+        /// Factors of the tensor before it in the index, whose type needs them: see [`ScaleBlocks`](crate::ScaleBlocks).
+        Scale = 240 "scale",
         /// Biases of gate and up in one, in the order of the rows of [`ExpertGateUp`](Self::ExpertGateUp) `[experts, 2 * ffn]`.
         ExpertGateUpBias = 63 "ffn_gate_up_exps.bias",
         /// Projection to the latent vector of queries `[query rank, hidden]`.

@@ -6,14 +6,14 @@ use crate::codec::Shape;
 use crate::index::{ArchivedPart, ArchivedTensor, ArchivedTokenizer, ArchivedWeightPack};
 use crate::{
     ArchivedIndex, Coaccess, Codec, Dtype, FormatError, HEADER_LEN, Index, ModelConfig, NO_ID, NO_LAYER, PART_ALIGN,
-    PackRole, Param, Result, SEGMENT_ALIGN, TensorKind, TokenizerKind, align_up, limits, mixture,
+    PackRole, Param, Result, SEGMENT_ALIGN, TensorKind, TokenizerKind, align_up, limits, mixture, scales,
 };
 
 /// What is needed of a tensor to check its parts.
 pub(crate) struct Rows {
     pub rows: u64,
     pub columns: u32,
-    dtype: Dtype,
+    pub dtype: Dtype,
     row_bytes: u64,
     /// Rows that parts have covered so far.
     covered: u64,
@@ -43,6 +43,7 @@ pub(crate) fn validate(index: &ArchivedIndex, index_offset: u64) -> Result<(Mode
         }
     }
     mixture::check(index, &config, &tensors)?;
+    scales::check(index, &config, &tensors)?;
     if let Some(t) = index.tokenizer.as_ref() {
         tokenizer(t, &config)?;
     }

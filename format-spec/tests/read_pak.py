@@ -10,7 +10,7 @@ import sys
 import read_codecs
 
 ROLES = dict(enumerate("attention-heads attention-output mlp-block mlp-down expert router norms embedding head".split(), 1))
-KINDS = {255: "unused",
+KINDS = {240: "scale", 255: "unused",
          **dict(enumerate("token_embd output_norm output rope_freqs position_embd output_norm.bias".split(), 1)),
          **dict(enumerate("attn_norm attn_q attn_k attn_v attn_output attn_norm.bias attn_qkv attn_qkv.bias attn_q.bias attn_k.bias "
                           "attn_v.bias attn_q_norm attn_k_norm attn_output.bias post_attention_norm attn_sinks".split(), 16)),
@@ -25,7 +25,11 @@ DTYPES = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 30: ("BF16", 1, 2), 2: ("Q4_0", 32
           14: ("Q6_K", 256, 210), 10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110), 20: ("IQ4_NL", 32, 18),
           23: ("IQ4_XS", 256, 136), 34: ("TQ1_0", 256, 54), 35: ("TQ2_0", 256, 66), 39: ("MXFP4", 32, 17),
           16: ("IQ2_XXS", 256, 66), 17: ("IQ2_XS", 256, 74), 18: ("IQ3_XXS", 256, 98), 19: ("IQ1_S", 256, 50),
-          21: ("IQ3_S", 256, 110), 22: ("IQ2_S", 256, 82), 29: ("IQ1_M", 256, 56)}
+          21: ("IQ3_S", 256, 110), 22: ("IQ2_S", 256, 82), 29: ("IQ1_M", 256, 56), 256: ("F8_E4M3", 1, 1),
+          257: ("F8_E5M2", 1, 1)}
+KEPT = {24: ("I8", 1, 1), 25: ("I16", 1, 2), 26: ("I32", 1, 4), 27: ("I64", 1, 8), 28: ("F64", 1, 8), 258: ("F8_E8M0", 1, 1),
+        259: ("U8", 1, 1), 260: ("U16", 1, 2), 261: ("U32", 1, 4), 262: ("U64", 1, 8), 263: ("BOOL", 1, 1)}
+DTYPES.update(KEPT)
 NONE = 0xFFFFFFFF
 
 # Section 5: (size, {field: (offset, type)}). A type is a struct format, "text", a list [element], or a struct's name.
@@ -234,6 +238,25 @@ def mixtures(index):
         last[p["layer"]] = (i, expert + 1)
 
 
+def scales(index):
+    """Section 9, scales."""
+    blocks = [[int(n) for n in p["numbers"]] for p in index["params"] if p["key"] == "scale_block"]
+    needy = None
+    for t in index["tensors"]:
+        kind = KINDS[t["kind"]]
+        must(kind == "unused" or t["dtype"] not in KEPT, "S1", t["name"])
+        if kind == "scale":
+            must(needy, "S2", t["name"])
+            rows, columns = needy["rows"], needy["shape"][-1]
+            shapes = [(1, 1), (rows, 1), (1, rows)] + [(-(-rows // b), -(-columns // c)) for b, c in blocks]
+            fits = (t["rows"], t["shape"][-1]) in shapes and t["layer"] == needy["layer"]
+            must(fits and DTYPES[t["dtype"]][0] in ("F32", "F16", "BF16"), "S3", t["name"])
+        else:
+            must(not needy, "S4", needy and needy["name"])
+        needy = t if t["dtype"] in (256, 257) and kind not in ("unused", "scale") else None
+    must(not needy, "S4", needy and needy["name"])
+
+
 def coaccess(index):
     """Section 15, and its rules in section 9; returns the statistics and the weights."""
     params = {p["key"]: p["numbers"][0] for p in index["params"] if p["numbers"]}
@@ -359,6 +382,7 @@ def main():
     index = Index(data).root
     layout(file, index, offset)
     mixtures(index)
+    scales(index)
     statistics, weights = coaccess(index)
     show(index)
     if statistics:

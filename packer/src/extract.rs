@@ -26,9 +26,9 @@ pub struct ExtractReport {
 }
 
 /// Writes every tensor of the archive `input` into the safetensors file `output`, with its name and bytes as in the
-/// source. F32, F16 and BF16 keep type and shape, and MXFP4 out of safetensors is in two tensors as it was there. Quantised
-/// tensors of GGUF, which safetensors has no types for, become U8 `[rows, bytes a row]`; `__metadata__` then has, under the tensor's
-/// name, `{"dtype": "Q4_K", "shape": [..]}`. A corrupt archive is refused.
+/// source. Plain types keep type and shape, and MXFP4 out of safetensors is in two tensors as it was there. Quantised tensors of
+/// GGUF, which safetensors has no types for, become U8 `[rows, bytes a row]`; `__metadata__` then has, under the tensor's name,
+/// `{"dtype": "Q4_K", "shape": [..]}`. A corrupt archive is refused.
 pub fn extract(input: &Path, output: &Path, force: bool, monitor: &dyn Monitor) -> Result<ExtractReport, Error> {
     let file = ArchiveFile::open(input)?;
     let archive = file.parse()?;
@@ -101,14 +101,9 @@ fn entries(archive: &Archive, outline: &Outline) -> Vec<Entry> {
     entries
 }
 
-/// The safetensors type and its bytes.
+/// The safetensors type, which has the same name here, and its bytes.
 fn element(dtype: Dtype) -> (&'static str, u32) {
-    match dtype {
-        Dtype::F32 => ("F32", 4),
-        Dtype::F16 => ("F16", 2),
-        Dtype::Bf16 => ("BF16", 2),
-        _ => ("U8", 1),
-    }
+    if dtype.block_len() == 1 { (dtype.name(), dtype.block_bytes()) } else { ("U8", 1) }
 }
 
 /// The file up to its data: length of the JSON, and the JSON padded to eight bytes. Also the length of the data.

@@ -53,8 +53,8 @@ const EXPERT: [TensorKind; 4] =
 
 /// True for what is added or multiplied, not summed over: kernels read it as it is stored.
 pub(crate) fn is_vector(kind: TensorKind) -> bool {
-    let of_no_layer = [TensorKind::RopeFactors, TensorKind::OutputNorm, TensorKind::OutputNormBias];
-    VECTORS.contains(&kind) || of_no_layer.contains(&kind)
+    let others = [TensorKind::RopeFactors, TensorKind::OutputNorm, TensorKind::OutputNormBias, TensorKind::Scale];
+    VECTORS.contains(&kind) || others.contains(&kind)
 }
 
 /// What the planner needs to know of a tensor.
@@ -103,18 +103,18 @@ pub enum PlanError {
 }
 
 /// Cuts `tensors` into packs near `target` bytes, in execution order: rope factors, embedding, positions; of each layer its
-/// vectors, attention heads, attention output, router, feed-forward blocks and down projection (of what every token goes
+/// vectors and scales, attention heads, attention output, router, feed-forward blocks and down projection (of what every token goes
 /// through), experts; output norm, head; unused tensors.
 ///
 /// Every row of every tensor is in exactly one pack, and rows ascend over the packs. A pack is larger than `target` only
 /// where a single key-value group, row, small tensor or router is; an expert is one pack, whatever its size.
 pub(crate) fn plan(tensors: &[PlanTensor], config: &ModelConfig, target: u64) -> Result<Vec<PlannedPack>, PlanError> {
     let mut planner = Planner { tensors, places: places(tensors), target, packs: Vec::new() };
-    planner.whole(PackRole::Norms, NO_LAYER, &[TensorKind::RopeFactors])?;
+    planner.vectors(NO_LAYER, &[TensorKind::RopeFactors])?;
     planner.rows(PackRole::Embedding, NO_LAYER, &[TensorKind::TokenEmbedding])?;
     planner.rows(PackRole::Embedding, NO_LAYER, &[TensorKind::PositionEmbedding])?;
     for layer in 0..config.layer_count {
-        planner.whole(PackRole::Norms, layer, &VECTORS)?;
+        planner.vectors(layer, &VECTORS)?;
         planner.heads(layer, config)?;
         planner.rows(PackRole::AttentionHeads, layer, &[TensorKind::QueryKeyValue])?;
         for kind in LATENTS {
@@ -172,9 +172,19 @@ impl Planner<'_> {
 
     /// Small tensors, whole, in one pack.
     fn whole(&mut self, role: PackRole, layer: u32, kinds: &[TensorKind]) -> Result<(), PlanError> {
-        let found: Vec<usize> = kinds.iter().filter_map(|kind| self.find(layer, *kind)).collect();
-        let parts = found.into_iter().map(|tensor| RowRange { tensor, row: 0, rows: self.tensors[tensor].rows });
+        let parts = kinds.iter().filter_map(|kind| self.find(layer, *kind)).map(|tensor| self.all_rows(tensor));
         self.push(role, layer, parts.collect())
+    }
+
+    /// Vectors, and all the scales of a layer: they are small, and stay.
+    fn vectors(&mut self, layer: u32, kinds: &[TensorKind]) -> Result<(), PlanError> {
+        let vectors = kinds.iter().filter_map(|kind| self.find(layer, *kind));
+        let found = vectors.chain(self.all(layer, TensorKind::Scale).iter().copied());
+        self.push(PackRole::Norms, layer, found.map(|tensor| self.all_rows(tensor)).collect())
+    }
+
+    fn all_rows(&self, tensor: usize) -> RowRange {
+        RowRange { tensor, row: 0, rows: self.tensors[tensor].rows }
     }
 
     /// Tensors of equally many rows, the same rows of each in a pack.

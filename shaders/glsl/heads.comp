@@ -4,6 +4,7 @@
 // Angles come as cos and sin from the host: the precision that Vulkan asks of sin and cos is too low for long contexts.
 #include "common.glsl"
 #include "kv.glsl"
+#include "kv_bytes.glsl"
 #include "vector.glsl"
 layout(constant_id = 3) const bool INTERLEAVED = false;
 layout(constant_id = 4) const bool STAGED = false;  // there are biases or norms
@@ -29,8 +30,6 @@ layout(push_constant) uniform Args {
   float norm_offset;
 } a;
 
-shared float staged[256];
-
 // Biases and norm, into shared memory.
 void stage(uint at, uint own, uvec2 bias, uvec2 norm) {
   float squares = 0.0;
@@ -46,23 +45,6 @@ void stage(uint at, uint own, uvec2 bias, uvec2 norm) {
     }
   }
   barrier();
-}
-
-// A row of bytes and its scales, out of shared memory.
-void store_bytes(uint64_t at) {
-  for (uint b = gl_SubgroupInvocationID; b < KV_BLOCKS; b += gl_SubgroupSize) {
-    const uint begin = b * KV_BLOCK, end = min(begin + KV_BLOCK, HEAD_DIM);
-    float most = 0.0;
-    for (uint d = begin; d < end; d++) most = max(most, abs(staged[d]));
-    const float scale = nearest_half(most / 127.0);
-    const float inverse = scale == 0.0 ? 0.0 : 1.0 / scale;
-    for (uint d = begin; d < end; d += 4) {
-      uint w = 0;
-      for (uint e = 0; e < 4; e++) w |= (uint(int(clamp(round(staged[d + e] * inverse), -127.0, 127.0))) & 255u) << (8 * e);
-      U32sOut(at + d).at[0] = w;
-    }
-    U16sOut(at + HEAD_DIM).at[b] = uint16_t(packHalf2x16(vec2(scale, 0.0)));
-  }
 }
 
 void main() {
@@ -94,12 +76,12 @@ void main() {
       staged[d.x] = v.x;
       staged[d.y] = v.y;
     } else {
-      kv_store(cache, row, d.x, v.x);
-      kv_store(cache, row, d.y, v.y);
+      kv_store(cache, row, d.x, v.x, HEAD_DIM);
+      kv_store(cache, row, d.y, v.y, HEAD_DIM);
     }
   }
   if (KV_BYTES == 1 && !query) {
     barrier();
-    store_bytes(cache + uint64_t(row) * KV_ROW);
+    store_bytes(cache + uint64_t(row) * kv_row(HEAD_DIM), HEAD_DIM);
   }
 }

@@ -10,6 +10,7 @@ layout(constant_id = 2) const uint SUBGROUPS = 4;
 layout(constant_id = 3) const uint ROWS = 32;      // rows a workgroup
 layout(constant_id = 4) const uint DEPTH = 2;      // of them, on their way at once
 #include "quant.glsl"
+#include "scales.glsl"
 #include "product.glsl"
 
 // What a subgroup has in shared memory: x on its way to the lanes, 16 columns of theirs at a time, then the lanes' sums of every
@@ -30,6 +31,10 @@ void main() {
   const uint pieces = a.columns_ / PIECE;
   F32x4s x_at = F32x4s(a.x + uint64_t(gl_WorkGroupID.y) * a.x_stride * 4);
 
+#ifdef SCALED
+  const Factors f = factors_of(U32s(a.halves), EXPERTS ? a.experts.at[gl_WorkGroupID.y / a.group_rows] : 0, part.first_row);
+  const uint row1 = part.first_row + row0;
+#endif
   float sums[SUMS];  // of rows lane, lane + LANES, ..
   [[unroll]] for (uint i = 0; i < SUMS; i++) sums[i] = 0.0;
   for (uint first = gl_SubgroupID * LANES; first < pieces; first += SUBGROUPS * LANES) {
@@ -54,6 +59,10 @@ void main() {
       subgroupBarrier();
     }
     const X own = prepare(x);
+#ifdef SCALED
+    const uint columns = PIECE * (first + min(lane, here - 1));
+    const float scale = SCALES == OF_TILE ? factor(a.packs, f, first_factor(f, row1), columns) : 1.0;
+#endif
 
     for (uint r = 0; r < rows; r += DEPTH) {
 #ifdef STAGED
@@ -67,7 +76,11 @@ void main() {
 #ifdef STAGED
         const float v = product(j, uint(strip + uint64_t(r + j) * row_bytes) & 15, lane, own);
 #else
-        const float v = product(raw[j], lane, own);
+        float v = product(raw[j], lane, own);
+#ifdef SCALED
+        if (SCALES > OF_TILE) v *= factor(a.packs, f, first_factor(f, row1 + min(r + j, rows - 1)), columns);
+        else v *= scale;
+#endif
         if (r + j + DEPTH < rows) fetch(raw[j], strip + uint64_t(r + j + DEPTH) * row_bytes, here, lane);
 #endif
         if (r + j < ROWS) lines[area + (r + j) * (LANES + 1) + lane] = lane < here ? v : 0.0;
@@ -90,6 +103,9 @@ void main() {
   for (uint r = gl_LocalInvocationID.x; r < rows; r += gl_WorkGroupSize.x) {
     float v = 0.0;
     [[unroll]] for (uint g = 0; g < SUBGROUPS; g++) v += lines[g * AREA + r];
+#ifdef SCALED
+    if (SCALES == OF_ROWS) v *= factor(a.packs, f, first_factor(f, row1 + r), 0);
+#endif
     write(gl_WorkGroupID.y, part.first_row + row0 + r, v);
   }
 }

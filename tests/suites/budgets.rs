@@ -13,11 +13,12 @@ use symbiote_tests::fixtures;
 const MIB: u64 = 1 << 20;
 
 /// Dense and of experts, coded and not.
-const MODELS: [(&str, Codec); 4] = [
+const MODELS: [(&str, Codec); 5] = [
     ("tiny-llama-bf16-tied", Codec::P12),
     ("tiny-llama", Codec::Raw),
     ("tiny-qwen3moe", Codec::Raw),
     ("tiny-qwen2moe", Codec::Raw),
+    ("tiny-qwen3moe-fp8", Codec::Raw),
 ];
 
 /// How a device's memory is treated.

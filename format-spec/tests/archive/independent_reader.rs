@@ -6,7 +6,7 @@ use std::process::Command;
 
 use symbiote_format::{Archive, Codec, Dtype, NO_LAYER, PackRole, TensorKind};
 
-use crate::support::{Draft, mixture, statistics, tiny};
+use crate::support::{Draft, mixture, statistics, tiny, with_scales};
 
 /// What `read_pak.py` prints.
 fn listing(archive: &Archive<'_>) -> String {
@@ -147,6 +147,21 @@ fn it_lists_co_access_statistics() {
         bytes[at] = 6;
     };
     assert!(complaint("a6.pak", &heat).contains("A6 essay"));
+}
+
+#[test]
+fn it_lists_scales() {
+    let file = with_scales().seal();
+    assert_same(&read(&written("scales.pak", &file)).unwrap(), &listing(&Archive::parse(&file).unwrap()));
+    let complaint = |name, change: &dyn Fn(&mut symbiote_format::Index)| {
+        let mut draft = with_scales();
+        change(&mut draft.index);
+        read(&written(name, &draft.seal())).unwrap_err()
+    };
+    assert!(complaint("s1.pak", &|i| i.tensors[11].dtype = 24).contains("S1 w"));
+    assert!(complaint("s2.pak", &|i| i.tensors[11].kind = 255).contains("S2 w_scale"));
+    assert!(complaint("s3.pak", &|i| i.tensors[12].layer = u32::MAX).contains("S3 w_scale"));
+    assert!(complaint("s4.pak", &|i| i.tensors[12].kind = 255).contains("S4 w"));
 }
 
 #[test]

@@ -5,8 +5,8 @@
 use rkyv::util::AlignedVec;
 use symbiote_format::{
     Annotation, CacheHits, Coaccess, Codec, Design, Domain, Dtype, Experts, Header, Index, Metadata, Mixture,
-    ModelConfig, NO_ID, NO_LAYER, PackRole, Part, Provenance, RopeLayout, RopeScaling, SEGMENT_ALIGN, Sha256, Source,
-    Successor, Tensor, TensorKind, Tokenizer, TokenizerKind, WeightPack, align_up, lay_out_parts,
+    ModelConfig, NO_ID, NO_LAYER, PackRole, Param, Part, Provenance, RopeLayout, RopeScaling, SEGMENT_ALIGN, Sha256,
+    Source, Successor, Tensor, TensorKind, Tokenizer, TokenizerKind, WeightPack, align_up, lay_out_parts,
 };
 
 /// Bytes that start where a memory map would.
@@ -195,6 +195,18 @@ pub fn mixture() -> Draft {
     d.pack(PackRole::MlpBlock, 1, &[(shared, 0, 16)]);
     of_each.iter().for_each(|parts| d.pack(PackRole::Expert, 1, parts));
     d
+}
+
+/// [`tiny`] and a tensor of 8 bits in two packs, the last but one, with factors of blocks.
+pub fn with_scales() -> Draft {
+    let mut draft = tiny();
+    draft.index.params.push(Param { key: "scale_block".into(), numbers: vec![2.0, 16.0], ..Param::default() });
+    let weight = draft.tensor("w", TensorKind::FfnUp, Dtype::F8E5M2, 0, &[5, 24]);
+    let scale = draft.tensor("w_scale", TensorKind::Scale, Dtype::Bf16, 0, &[3, 2]);
+    draft.pack(PackRole::Norms, 0, &[(scale, 0, 3)]);
+    draft.pack(PackRole::MlpBlock, 0, &[(weight, 0, 3)]);
+    draft.pack(PackRole::MlpBlock, 0, &[(weight, 3, 2)]);
+    draft
 }
 
 /// Statistics of [`mixture`].

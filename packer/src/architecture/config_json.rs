@@ -6,10 +6,10 @@ use std::collections::HashSet;
 use serde_json::Value;
 use symbiote_format::{Activation, Design, Latent, ModelConfig};
 
-use super::ArchitectureError;
 use super::description::{Architecture, Hyperparameters, JsonRules, Layout, Presence};
 use super::layers::LayerFlags;
 use super::tensors::{Place, places};
+use super::{ArchitectureError, scales};
 use crate::source::StoredTensor;
 use crate::source::safetensors::JsonObject;
 
@@ -17,14 +17,12 @@ type Result<T> = std::result::Result<T, ArchitectureError>;
 
 /// Keys that would change the computation, with the values that do not (beside `null`). They hold where the architecture
 /// does not read the key.
-const NEUTRAL: [(&str, &[&str]); 36] = [
+const NEUTRAL: [(&str, &[&str]); 34] = [
     ("attention_bias", &["false"]),
     ("mlp_bias", &["false"]),
     ("qkv_bias", &["false"]),
     ("use_bias", &["false"]),
     ("lm_head_bias", &["false"]),
-    ("quantization_config", &[]),
-    ("compression_config", &[]),
     ("sliding_window", &[]),
     ("use_sliding_window", &["false"]),
     ("use_bidirectional_attention", &["false"]),
@@ -80,6 +78,7 @@ pub(crate) fn from_config_json(
     tensors: &[StoredTensor],
     vocab_size: u32,
 ) -> Result<Hyperparameters> {
+    let outer = json;
     let inner;
     let json = match architecture.inside {
         None => json,
@@ -90,7 +89,12 @@ pub(crate) fn from_config_json(
         }
     };
     let json = ConfigJson { json, rules, read: RefCell::default() };
-    let config = json.config(vocab_size, architecture.has_latents())?;
+    let mut config = json.config(vocab_size, architecture.has_latents())?;
+    // an architecture may have read that itself
+    if !json.read.borrow().contains(scales::KEYS[0]) {
+        config.design.scale_block = scales::block(outer)?.or(scales::block(json.json)?);
+        config = ModelConfig::from_params(config.to_params())?;
+    }
     let mixtures = json.mixtures(architecture, &config)?;
     let model = Hyperparameters { config, mixtures };
     json.check_flags(architecture, &model, tensors)?;

@@ -92,6 +92,44 @@ pub enum ArchitectureError {
         /// How it is stored.
         dtype: &'static str,
     },
+    /// A tensor of a type that is kept and not computed with.
+    #[error("tensor {name} is stored as {dtype}, which no weight can be: convert the model to F32, F16 or BF16 first")]
+    UnreadType {
+        /// Its name.
+        name: String,
+        /// How it is stored.
+        dtype: &'static str,
+    },
+    /// Weights of 8 bits without their factors.
+    #[error("tensor {name} is stored as {dtype} and {name}_scale_inv or {name}_scale is missing")]
+    NoScale {
+        /// Its name.
+        name: String,
+        /// How it is stored.
+        dtype: &'static str,
+    },
+    /// Factors that are no plain numbers.
+    #[error("tensor {name} is a scale stored as {dtype}: it must be F32, F16 or BF16")]
+    ScaleType {
+        /// Its name.
+        name: String,
+        /// How it is stored.
+        dtype: &'static str,
+    },
+    /// Factors that do not fit what they are of.
+    #[error(
+        "tensor {name} has shape {found:?}, and the tensor that it scales {of:?}: it must be one factor, one a row{blocks}"
+    )]
+    ScaleShape {
+        /// Its name.
+        name: String,
+        /// Its shape.
+        found: Vec<u64>,
+        /// The shape of the other.
+        of: Vec<u64>,
+        /// The blocks that it might also be of, in words.
+        blocks: String,
+    },
     /// A tensor of another shape than the hyperparameters ask for.
     #[error("tensor {name} has shape {found:?}, and the hyperparameters ask for {expected:?}")]
     Shape {

@@ -27,6 +27,7 @@ mod qwen3;
 mod qwen3moe;
 mod rope_gguf;
 mod rope_json;
+mod scales;
 mod smollm3;
 mod starcoder2;
 mod tensor_rules;

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use symbiote_format::{Dtype, ModelConfig, NO_LAYER, TensorKind};
 
-use super::ArchitectureError;
 use super::description::{Architecture, Hyperparameters, Layers, Layout, Presence, TensorRule};
+use super::{ArchitectureError, scales};
 use crate::planner::is_vector;
 use crate::source::StoredTensor;
 
@@ -23,8 +23,8 @@ pub(crate) struct ModelTensor {
 /// Names of tensors that GGUF files before 2024 have, one for each expert.
 const OLD_EXPERTS: [&str; 3] = ["blk.{}.ffn_gate.{}.weight", "blk.{}.ffn_up.{}.weight", "blk.{}.ffn_down.{}.weight"];
 
-/// Every stored tensor with its kind and layer, in the order of the architecture's table, layer by layer and expert by expert;
-/// unused tensors last, in the order of the source. Fails if one is missing, left over, or of another shape than `model` asks for.
+/// Every stored tensor with its kind and layer, in the order of the architecture's table, layer by layer and expert by expert,
+/// scales behind what they are of; unused tensors last, in the order of the source. Fails if one is missing, left over, or of another shape than `model` asks for.
 ///
 /// A head that is stored although the model ties it to the embedding is unused: the caller has seen that it is the same.
 pub(crate) fn assign(
@@ -65,7 +65,9 @@ pub(crate) fn assign(
                     }
                     check(&stored, rule, &shape)?;
                     found.insert((rule.kind, layer));
+                    let scale = scales::take(&stored, model.config.design.scale_block, &mut left)?;
                     assigned.push(ModelTensor { stored, kind: rule.kind, layer });
+                    assigned.extend(scale.map(|stored| ModelTensor { stored, kind: TensorKind::Scale, layer }));
                 }
                 None if matches!(rule.presence, Presence::Optional | Presence::When(_)) => {}
                 None => return Err(ArchitectureError::MissingTensor { name }),
@@ -78,9 +80,8 @@ pub(crate) fn assign(
     let head = architecture.tensor_name(layout, TensorKind::Output);
     for (_, stored) in rest {
         let tied_head = tied && stored.name == head;
-        if !tied_head
-            && !architecture.unused.iter().any(|pattern| is_unused(pattern, &stored.name, model.config.layer_count))
-        {
+        let unused = |pattern: &&str| is_unused(pattern, &stored.name, model.config.layer_count);
+        if !tied_head && !architecture.unused.iter().any(unused) && !scales::is_of_activations(&stored.name) {
             let architecture = architecture.name;
             return Err(ArchitectureError::UnexpectedTensor { name: stored.name, architecture });
         }
@@ -168,7 +169,10 @@ fn check(stored: &StoredTensor, rule: &TensorRule, expected: &[u64]) -> Result<(
         let (name, found) = (stored.name.clone(), stored.shape.clone());
         return Err(ArchitectureError::Shape { name, found, expected: expected.to_vec() });
     }
-    if is_vector(rule.kind) && stored.dtype.block_len() != 1 {
+    if stored.dtype.is_kept_only() {
+        return Err(ArchitectureError::UnreadType { name: stored.name.clone(), dtype: stored.dtype.name() });
+    }
+    if is_vector(rule.kind) && !stored.dtype.is_plain() {
         return Err(ArchitectureError::CodedVector { name: stored.name.clone(), dtype: stored.dtype.name() });
     }
     Ok(())

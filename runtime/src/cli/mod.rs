@@ -28,6 +28,7 @@ mod profile;
 mod prompt_cache;
 mod replay;
 mod sampling;
+mod script;
 mod stats;
 mod template;
 mod trace;

@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use symbiote_format::{CacheHits, Coaccess, Domain, Mixture, Successor, limits};
+use symbiote_format::{CacheHits, Coaccess, Domain, Mixture, Successor, WARM_START, limits};
 
 use super::chain::chain;
 use super::reuse::ReuseDistances;
+use crate::residency::experts::{ExpertPolicy, ExpertShape, NextUse, WarmStart};
 
 /// Tokens that went through both experts of a pair.
 type Pairs = HashMap<(u32, u32), u32>;
@@ -24,6 +25,10 @@ pub struct CoaccessCounter {
     /// Of each layer but the last, with the next.
     next: Vec<Pairs>,
     reuse: ReuseDistances,
+    /// Learns on the way what a warm start is to know.
+    oracle: NextUse,
+    /// Its weights after every token, added up.
+    learned: [f64; WARM_START],
 }
 
 impl CoaccessCounter {
@@ -31,6 +36,7 @@ impl CoaccessCounter {
     pub fn new(mixture: Mixture) -> Self {
         let layers = mixture.layers.len();
         let reuse = ReuseDistances::new(mixture.count());
+        let shape = ExpertShape { layers, experts: mixture.experts as usize, used: mixture.used as usize };
         Self {
             domains: Vec::new(),
             domain: 0,
@@ -38,6 +44,8 @@ impl CoaccessCounter {
             together: vec![Pairs::new(); layers],
             next: vec![Pairs::new(); layers.saturating_sub(1)],
             reuse,
+            oracle: NextUse::new(shape, &WarmStart::default()),
+            learned: [0.0; WARM_START],
             mixture,
         }
     }
@@ -69,6 +77,7 @@ impl CoaccessCounter {
         domain.tokens = domain.tokens.saturating_add(1);
         let experts = self.mixture.experts as usize;
         for (layer, chosen) in layers.iter().enumerate() {
+            self.oracle.update_predictor(layer, chosen);
             for &a in *chosen {
                 let number = layer * experts + a as usize;
                 domain.heat[number] = domain.heat[number].saturating_add(1);
@@ -81,6 +90,7 @@ impl CoaccessCounter {
                 }
             }
         }
+        self.learned.iter_mut().zip(self.oracle.weights()).for_each(|(sum, weight)| *sum += f64::from(*weight));
     }
 
     /// What was counted.
@@ -90,7 +100,7 @@ impl CoaccessCounter {
             successors: self.successors(),
             order,
             hits: self.hits(),
-            warm_start: None,
+            warm_start: self.warm_start(),
             domains: self.domains.clone(),
             mixture: self.mixture.clone(),
         }
@@ -115,6 +125,15 @@ impl CoaccessCounter {
         successors
     }
 
+    /// What the oracle has learned, averaged over the way (Polyak and Juditsky, 1992): the last weights are those of the last text.
+    /// Nothing where there were no tokens.
+    fn warm_start(&self) -> Option<Box<[f32; WARM_START]>> {
+        let tokens: f64 = self.domains.iter().map(|domain| f64::from(domain.tokens)).sum();
+        #[allow(clippy::cast_possible_truncation)] // rounds
+        let weights = self.learned.map(|sum| (sum / tokens) as f32);
+        weights.iter().all(|weight| weight.is_finite()).then(|| Box::new(weights))
+    }
+
     /// In steps of a quarter of a token cycle, of a half from two on, of a whole from four on, up to all experts.
     fn hits(&self) -> Vec<CacheHits> {
         let (cycle, all) = (self.mixture.cycle(), self.mixture.count());
@@ -137,6 +156,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     use super::*;
+    use crate::residency::experts::Follows;
 
     fn mixture() -> Mixture {
         Mixture { architecture: "qwen3moe".into(), name: String::new(), layers: vec![1, 2, 4], experts: 6, used: 2 }
@@ -170,6 +190,14 @@ mod tests {
         let naive: Vec<u32> =
             (0..18).map(|n| u32::try_from(routes.iter().filter(|t| through(t, n)).count()).unwrap()).collect();
         assert_eq!(found.counts(), naive);
+        // the oracle learned, and starts from all of it elsewhere
+        assert_eq!(CoaccessCounter::new(mixture()).finish().warm_start(), None);
+        let warm = WarmStart::from(&found);
+        assert_eq!((warm.weights.as_slice(), warm.heat), (found.warm_start().unwrap().as_slice(), found.heat()));
+        let first = found.successors[0];
+        let follows =
+            Follows { layer: 1, before: 0, expert: first.next - 6, probability: found.successors(0).next().unwrap().1 };
+        assert_eq!((warm.follows[0], warm.follows.len()), (follows, found.successors.len()));
         let domains: Vec<_> = found.domains.iter().map(|d| (d.name.as_str(), d.tokens)).collect();
         assert_eq!(domains, [("a", 35), ("b", 1)]);
         assert_eq!(found.domains[1].heat.iter().sum::<u32>(), 6);

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Instant;
 
+use symbiote_format::Coaccess;
+
 use super::{EngineError, Packs};
-use crate::residency::experts::{Admission, ExpertCache, ExpertPolicy, ExpertShape};
+use crate::residency::experts::{Admission, ExpertCache, ExpertPolicy, ExpertShape, OracleKind, WarmStart, policy};
 use crate::residency::{LinkTelemetry, MemoryTier, Residence};
 
 /// What happened to experts while single tokens went through them.
@@ -87,7 +89,9 @@ pub struct ExpertPager {
     /// Brought before a router has chosen them, for the layer that is next.
     ahead: Vec<usize>,
     /// Uses in prompts since the last single token.
-    prompt: Vec<f32>,
+    prompt: Vec<u32>,
+    /// What the archive knows of other texts.
+    known: Option<Coaccess>,
     counters: ExpertCounters,
 }
 
@@ -97,8 +101,8 @@ impl ExpertPager {
         layers: &[Option<&[usize]>],
         used: u32,
         residence: &Residence,
-        prefetch: bool,
-        policy: impl FnOnce(ExpertShape, usize) -> Box<dyn ExpertPolicy>,
+        known: Option<Coaccess>,
+        (oracle, prefetch): (OracleKind, bool),
     ) -> Option<Self> {
         let packs: Vec<usize> = layers.iter().flatten().flat_map(|packs| packs.iter().copied()).collect();
         let experts = layers.iter().flatten().map(|packs| packs.len()).max()?;
@@ -112,8 +116,9 @@ impl ExpertPager {
         let (vram, ram) = (ExpertCache::new(residence.cache.0, shape), ExpertCache::new(residence.warm_cache.0, shape));
         Some(Self {
             shape,
-            policy: policy(shape, residence.cache.0),
-            prompt: vec![0.0; packs.len()],
+            policy: policy(oracle, shape, residence.cache.0, &known.as_ref().map(WarmStart::from).unwrap_or_default()),
+            prompt: vec![0; packs.len()],
+            known,
             packs,
             numbers,
             vram,
@@ -182,7 +187,7 @@ impl ExpertPager {
         let Some(layer) = self.numbers[layer] else { return Ok(()) };
         let mut experts: Vec<usize> = chosen.iter().map(|&e| self.shape.expert(layer, e)).collect();
         if telling {
-            experts.iter().for_each(|&expert| self.prompt[expert] += 1.0);
+            experts.iter().for_each(|&expert| self.prompt[expert] += 1);
         }
         experts.sort_unstable();
         experts.dedup();
@@ -218,9 +223,13 @@ impl ExpertPager {
 
     /// What a prompt went through says what its answer will.
     fn end_of_prompt(&mut self) {
-        if self.prompt.iter().any(|uses| *uses > 0.0) {
-            self.policy.seed(&self.prompt);
-            self.prompt.fill(0.0);
+        if self.prompt.iter().any(|uses| *uses > 0) {
+            // a text of its kind says more than the little that the prompt is
+            let alike = self.known.as_ref().and_then(|known| known.closest_domain(&self.prompt));
+            let counts = alike.map_or(&self.prompt, |domain| &domain.heat);
+            #[allow(clippy::cast_precision_loss)] // a measure of heat
+            self.policy.seed(&counts.iter().map(|&uses| uses as f32).collect::<Vec<_>>());
+            self.prompt.fill(0);
         }
     }
 

@@ -1,7 +1,10 @@
 //! The forward pass, as one page: it records the commands that turn token ids into logits.
 
 mod early_router;
+mod latent;
 mod mixture;
+
+use std::borrow::Cow;
 
 pub(super) use early_router::ranks;
 
@@ -66,9 +69,14 @@ impl Pass<'_> {
         self.embed(s)?;
         for (l, layer) in (0u32..).zip(&w.layers) {
             let n = self.normed(s, layer.attention_norm)?; //                    n [tokens][hidden]
-            self.matmul(s, &layer.qkv, n, &a.qkv, self.tokens, Into::Replace)?; // qkv [tokens][q + k + v rows]
-            self.heads(s, l, layer)?; //                                         q turned; k, v in the cache
-            self.attention(s, l, layer.sinks)?; //                                          attended [tokens][q rows]
+            match &layer.latent {
+                None => {
+                    self.matmul(s, &layer.qkv, n, &a.qkv, self.tokens, Into::Replace)?; // qkv [tokens][q + k + v rows]
+                    self.heads(s, l, layer)?; //                                 q turned; k, v in the cache
+                }
+                Some(latent) => self.latent(s, l, (layer, latent), n)?, //       the same
+            }
+            self.attention(s, l, layer.sinks)?; //                               attended [tokens][heads * value size]
             self.residual(s, &layer.output, &a.attended)?; //                    x + output(attended)
             let n = self.normed(s, layer.ffn_norm)?;
             match &layer.ffn {
@@ -134,6 +142,9 @@ impl Pass<'_> {
         (address, ids): (u64, &[u32]),
         y: &Buffer,
     ) -> Result<(), EngineError> {
+        for scales in &table.scales {
+            s.look_up(scales.pack as usize)?;
+        }
         for e in &table.products {
             let kernel = self.kernels.embed(e.form)?;
             let mut args = EmbedArgs {
@@ -144,7 +155,7 @@ impl Pass<'_> {
                 part_count: 1,
                 columns: e.columns,
                 x_stride: stride(e.columns),
-                pad: 0,
+                first: 0,
                 grid: e.grid,
             };
             for part in &e.parts {
@@ -260,8 +271,9 @@ impl Pass<'_> {
         into: Into,
     ) -> Result<(), EngineError> {
         self.split(s, &operation.products, x.address(), tokens)?;
+        let scales = packs_of(operation.scales.iter().copied());
         for packs in s.groups(&operation.packs) {
-            s.need(packs)?;
+            s.need(&with(packs, &scales))?;
             for product in &operation.products {
                 let args = MatmulArgs {
                     packs: s.tables()[0],
@@ -378,7 +390,7 @@ impl Pass<'_> {
         let seen = if self.tokens == 1 { keys.min(window) } else { keys };
         let split = self.kernels.attention_split(seen, self.tokens);
         let splits = split.map_or(1, |split| seen.div_ceil(split));
-        let (a, y_stride) = (self.act, stride(c.query_rows()));
+        let (a, y_stride) = (self.act, stride(c.attended_rows()));
         #[allow(clippy::cast_precision_loss)] // a head's size is small
         let scale = c.design.attention_scale.unwrap_or(1.0 / (c.head_dim as f32).sqrt());
         let args = AttentionArgs {
@@ -393,7 +405,7 @@ impl Pass<'_> {
             capacity: self.kv.capacity,
             position: self.position,
             tokens: self.tokens,
-            q_stride: stride(c.query_rows() + 2 * c.kv_rows()),
+            q_stride: self.q_stride(),
             y_stride,
             split: split.unwrap_or(seen),
             first: keys - seen,
@@ -413,7 +425,7 @@ impl Pass<'_> {
                 splits,
                 tokens: self.tokens,
                 heads: c.head_count,
-                head_dim: c.head_dim,
+                head_dim: c.value_dim(),
                 y_stride,
                 pad: 0,
             };
@@ -450,6 +462,11 @@ impl Pass<'_> {
         s.dispatch(&kernel, bytes_of(&args), [args.width.div_ceil(self.kernels.local()), rows, 1]);
         Ok(())
     }
+}
+
+/// Packs and those of the factors of what is in them.
+fn with<'p>(packs: &'p [usize], scales: &[usize]) -> Cow<'p, [usize]> {
+    if scales.is_empty() { packs.into() } else { [packs, scales].concat().into() }
 }
 
 /// The length of a table that a validated archive keeps far below 2^32.

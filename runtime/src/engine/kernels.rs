@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use symbiote_format::{Activation, ArchivedIndex, Dtype, Experts, GroupScore, ModelConfig, Norm, RopeLayout, Scoring};
-use symbiote_shaders::MatmulArgs;
+use symbiote_shaders::{MatmulArgs, ScaleArgs};
 
-use super::weights::Form;
+use super::weights::{Form, Spread};
 use super::{EngineError, KvType, half_denormals, matrix_layout};
 use crate::gpu::{DeviceInfo, DeviceKind, Gpu, KernelKey, Pipeline, ReloadReport, ShaderCache};
 
@@ -31,8 +31,10 @@ const REDUCED_SUBGROUPS: u32 = 32;
 const QUANT_ROWS: [u32; 2] = [16, 32];
 /// Rows that are many.
 const MANY_ROWS: u32 = 8192;
-/// Of a tile, on their way at once, and of Q5_K, whose blocks are large and not staged.
-const QUANT_DEPTH: [u32; 2] = [2, 1];
+/// Of a tile, on their way at once; of Q5_K, whose blocks are large and not staged; of numbers of 8 bits, whose loads are short.
+const QUANT_DEPTH: [u32; 3] = [2, 1, 4];
+/// Columns of a lane's piece of numbers of 8 bits.
+const FLOAT8_PIECE: u32 = 16;
 /// Subgroups that share out the columns of a tile of quants, at most, where tiles are few and where they are [`MANY_TILES`].
 const QUANT_SUBGROUPS: [u32; 2] = [8, 4];
 /// Shared memory that one subgroup of `matmul_quant.comp` does with, whatever its size and the type.
@@ -50,6 +52,16 @@ fn source_code(source: Dtype) -> u32 {
 }
 /// There are no exceptions.
 const NO_SOURCE: u32 = 3;
+
+/// How factors are spread, where there are any, likewise.
+fn spread_of(form: Form) -> Option<u32> {
+    let Form::Scaled { spread, .. } = form else { return None };
+    Some(match spread {
+        Spread::Rows => ScaleArgs::ROWS,
+        Spread::Tile => ScaleArgs::TILE,
+        Spread::Blocks => ScaleArgs::BLOCKS,
+    })
+}
 
 /// The rows of x and y that a product has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +138,12 @@ impl Probed {
 
 /// `matmul_quant.comp` exists for `dtype`.
 fn has_quant_kernel(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::Q4_0 | Dtype::Q8_0 | Dtype::Q4K | Dtype::Q5K | Dtype::Q6K)
+    dtype.is_scaled() || matches!(dtype, Dtype::Q4_0 | Dtype::Q8_0 | Dtype::Q4K | Dtype::Q5K | Dtype::Q6K)
+}
+
+/// Columns of a lane's piece there.
+fn quant_piece(dtype: Dtype) -> u32 {
+    if dtype.is_scaled() { FLOAT8_PIECE } else { dtype.block_len().min(64) }
 }
 
 /// The kernels of one model on one device.
@@ -178,8 +195,8 @@ impl Kernels {
         match form {
             Form::Packed { .. } => PACKED_TILE,
             Form::Plain(Dtype::Q4K | Dtype::Q6K) if self.quants && rows >= MANY_ROWS => QUANT_ROWS[1],
-            Form::Plain(dtype) if self.of_quants(dtype) => QUANT_ROWS[0],
-            Form::Plain(_) | Form::Narrowed(_) => self.subgroups * self.rows,
+            Form::Plain(dtype) | Form::Scaled { dtype, .. } if self.of_quants(dtype) => QUANT_ROWS[0],
+            Form::Plain(_) | Form::Narrowed(_) | Form::Scaled { .. } => self.subgroups * self.rows,
         }
     }
 
@@ -217,6 +234,7 @@ impl Kernels {
         let with_exceptions = |source| vec![self.local, 1, 0, 0, source_code(source)];
         match form {
             Form::Plain(dtype) => self.get(format!("embed_{dtype}"), vec![self.local], None),
+            Form::Scaled { dtype, .. } => self.get(format!("embed_{dtype}"), vec![self.local], None),
             Form::Narrowed(dtype) => self.get(format!("embed_{dtype}"), with_exceptions(Dtype::F32), None),
             Form::Packed { codec, source } => self.get(format!("embed_{codec}"), with_exceptions(source), None),
         }
@@ -247,21 +265,26 @@ impl Kernels {
         // what is at work at the same time
         let all_tiles = tiles.saturating_mul(batch.experts());
         match form {
-            Form::Plain(dtype) if batch.single() && self.of_quants(dtype) => {
-                let (s, depth) = (self.subgroup, QUANT_DEPTH[usize::from(dtype == Dtype::Q5K)]);
+            Form::Plain(dtype) | Form::Scaled { dtype, .. }
+                if batch.single() && self.of_quants(dtype) && columns.is_multiple_of(quant_piece(dtype)) =>
+            {
+                let s = self.subgroup;
+                let depth = QUANT_DEPTH[if dtype.is_scaled() { 2 } else { usize::from(dtype == Dtype::Q5K) }];
                 let subgroups = self.quant_subgroups(dtype, all_tiles, tile_rows, columns);
-                let constants = batch.told(vec![s * subgroups, s, subgroups, tile_rows, depth]);
-                let kernel = self.get(format!("matmul_quant_{dtype}"), constants, Some(s))?;
+                let mut constants = vec![s * subgroups, s, subgroups, tile_rows, depth];
+                constants.extend(spread_of(form));
+                let kernel = self.get(format!("matmul_quant_{dtype}"), batch.told(constants), Some(s))?;
                 Ok(Multiply { kernel, groups: [tiles, batch.rows(), 1] })
             }
-            Form::Plain(dtype) | Form::Narrowed(dtype) => {
+            Form::Plain(dtype) | Form::Narrowed(dtype) | Form::Scaled { dtype, .. } => {
                 let wide = if batch.single() { 1 } else { WIDE };
                 // a tile's rows, however many subgroups a workgroup may have
                 let most = 1 << (self.most / self.subgroup).max(1).ilog2();
                 let subgroups = (tile_rows / self.rows).min(most).max(1);
                 let local = self.subgroup * subgroups;
                 let source = if matches!(form, Form::Narrowed(_)) { source_code(Dtype::F32) } else { NO_SOURCE };
-                let constants = vec![local, wide, tile_rows / subgroups, (self.subgroups == 1).into(), source];
+                let mut constants = vec![local, wide, tile_rows / subgroups, (self.subgroups == 1).into(), source];
+                constants.extend(spread_of(form));
                 let kernel = self.get(format!("matmul_{dtype}"), batch.told(constants), Some(self.subgroup))?;
                 Ok(Multiply { kernel, groups: [tiles, groups_of(wide), 1] })
             }
@@ -286,7 +309,7 @@ impl Kernels {
     /// Subgroups a workgroup that share out the columns of quants: a lane of theirs has a piece, of 64 columns or a small block.
     fn quant_subgroups(&self, dtype: Dtype, tiles: u32, tile_rows: u32, columns: u32) -> u32 {
         let s = self.subgroup;
-        let strips = columns.div_ceil(s * dtype.block_len().min(64));
+        let strips = columns.div_ceil(s * quant_piece(dtype));
         // blocks of Q6_K take so much shared memory that more subgroups are no faster
         let most = QUANT_SUBGROUPS[usize::from(tiles >= MANY_TILES || dtype == Dtype::Q6K)];
         // as evenly as may be
@@ -347,6 +370,23 @@ impl Kernels {
         self.get("heads", constants, Some(self.subgroup))
     }
 
+    /// Rotation of q and k of latent attention, and the store of k and v.
+    pub fn latent_heads(
+        &self,
+        config: &ModelConfig,
+        kv: KvType,
+        interleaved: bool,
+    ) -> Result<Arc<Pipeline>, EngineError> {
+        let values = config.value_dim();
+        let constants = vec![self.subgroup, kv.bytes(), config.head_dim, interleaved.into(), 0, 0, 0, values];
+        self.get("latent_heads", constants, Some(self.subgroup))
+    }
+
+    /// Keys out of latent vectors, by weights that are stored transposed.
+    pub fn latent_keys(&self) -> Result<Arc<Pipeline>, EngineError> {
+        self.get("latent_keys", vec![self.local], None)
+    }
+
     /// Attention for `queries` at once, whole or in stretches.
     pub fn attention(
         &self,
@@ -356,7 +396,9 @@ impl Kernels {
         partial: bool,
     ) -> Result<Arc<Pipeline>, EngineError> {
         let s = self.subgroup;
-        let constants = vec![s, kv.bytes(), config.head_dim, queries, s, partial.into(), (self.subgroups == 1).into()];
+        let (partial, share_q) = (partial.into(), (self.subgroups == 1).into());
+        let values = config.value_dim();
+        let constants = vec![s, kv.bytes(), config.head_dim, queries, s, partial, share_q, values];
         self.get("attention", constants, Some(s))
     }
 

@@ -11,7 +11,7 @@ pub struct Routes<'a> {
     pub layer: u32,
     /// Experts a token.
     pub used: u32,
-    /// `[tokens][used]`, a token's by weight, the largest first.
+    /// `[tokens][used]`, a token's as they were chosen, the best first.
     pub chosen: &'a [u32],
     /// `[tokens][used]`.
     pub weights: &'a [f32],

@@ -26,8 +26,7 @@ use super::{
 use crate::gpu::{Buffer, DeviceInfo, Gpu, ReloadReport, ShaderCache};
 use crate::memory::{Pressure, resident_bytes};
 use crate::pak::{AsyncPrefetcher, PakFile};
-use crate::residency::experts::{WarmStart, policy};
-use crate::residency::{Cancel, Counters, NomadPackManager, ResidencyError, Wires};
+use crate::residency::{BelowCycle, Cancel, Counters, NomadPackManager, ResidencyError, Wires};
 use crate::text::Tokenizer;
 use symbiote_format::ModelConfig;
 
@@ -127,11 +126,12 @@ impl SymbioteEngine {
         let lengths = memory.traffic.iter().map(|p| p.len).collect();
         let residence = memory.residence(options.verify);
         let experts = config.design.experts.as_ref().map_or(0, |e| e.used);
-        let pager =
-            ExpertPager::new(&weights.expert_packs(), experts, &residence, !options.no_prefetch, |shape, slots| {
-                policy(options.oracle, shape, slots, &WarmStart::default())
-            });
+        let (how, known) = ((options.oracle, !options.no_prefetch), pak.coaccess().cloned());
+        let pager = ExpertPager::new(&weights.expert_packs(), experts, &residence, known, how);
         let packs = NomadPackManager::new(lengths, residence, effects, memory.budgets(), gpu.info().max_buffer_bytes)?;
+        let mut packs = packs;
+        // what every token needs comes with the first one, experts as they are chosen and when nothing else is read
+        packs.fill(weights.expert_packs().into_iter().flatten().flatten().copied())?;
         let profile = options.profile.then(|| Profile::new(&gpu).map(RefCell::new)).transpose()?;
         Ok(Self {
             pak,
@@ -428,6 +428,13 @@ impl SymbioteEngine {
         self.pager.as_ref().map(ExpertPager::counters)
     }
 
+    /// What is to be said of too little room for experts.
+    pub fn below_cycle(&self) -> Option<BelowCycle> {
+        let (plan, cycle) = (&self.memory.plan, self.pak.archive().token_cycle_bytes()?);
+        let [vram, _] = self.memory.planned();
+        self.pager.as_ref().and_then(|_| BelowCycle::of("--vram", vram, plan.cache_bytes()[0], cycle))
+    }
+
     /// What is where, and why.
     pub fn memory(&self) -> &MemoryPlan {
         &self.memory
@@ -482,9 +489,10 @@ impl Prepared {
 
 /// What the kernels ask of a model.
 fn check(c: &ModelConfig) -> Result<(), EngineError> {
-    match c.head_dim % 4 {
-        0 => Ok(()),
-        _ => Err(EngineError::Size { what: "the head size", found: c.head_dim, multiple: 4 }),
+    let sizes = [("the head size", c.head_dim), ("the size of a head of values", c.value_dim())];
+    match sizes.into_iter().find(|(_, size)| size % 4 != 0) {
+        None => Ok(()),
+        Some((what, found)) => Err(EngineError::Size { what, found, multiple: 4 }),
     }
 }
 

@@ -19,6 +19,8 @@ const SPARE: usize = 3;
 #[derive(Clone, Copy, Debug)]
 struct Shape {
     head_dim: usize,
+    /// Size of a head of values; 0 is that of keys.
+    values: usize,
     /// Query heads a key-value head.
     group: usize,
     kv_heads: usize,
@@ -53,11 +55,28 @@ const fn shape(
     split: Option<usize>,
     scores: Scores,
 ) -> Shape {
-    Shape { head_dim, group, kv_heads, tokens, queries, kv_bytes, split, scores, window: 0, cap: 0.0, sinks: false }
+    Shape {
+        head_dim,
+        values: 0,
+        group,
+        kv_heads,
+        tokens,
+        queries,
+        kv_bytes,
+        split,
+        scores,
+        window: 0,
+        cap: 0.0,
+        sinks: false,
+    }
 }
 
 const fn seeing(shape: Shape, window: usize, cap: f32) -> Shape {
     Shape { window, cap, ..shape }
+}
+
+const fn with_values(shape: Shape, values: usize) -> Shape {
+    Shape { values, ..shape }
 }
 
 const fn sinking(shape: Shape) -> Shape {
@@ -94,6 +113,10 @@ const SHAPES: &[Shape] = &[
     seeing(shape((32, 1, 2), (13, 12), 4, None, Rising), 1, 0.0),
     seeing(shape((16, 4, 1), (9, 2), 4, None, Normal), 64, 5.0),
     seeing(shape((256, 2, 1), (3, 8), 2, None, Normal), 4096, 50.0),
+    // values of another size than keys
+    with_values(shape((192, 1, 2), (1, 1), 4, None, Normal), 128),
+    with_values(shape((192, 1, 2), (1, 1), 2, Some(64), Normal), 128),
+    with_values(shape((20, 1, 2), (5, 5), 1, None, Rising), 36),
     // sinks: whole and in stretches, below and far above all scores
     sinking(shape((64, 8, 2), (1, 8), 2, Some(64), Normal)),
     sinking(seeing(shape((64, 3, 2), (1, 3), 4, Some(16), Normal), 50, 0.0)),
@@ -118,6 +141,10 @@ impl Shape {
         self.group * self.kv_heads
     }
 
+    fn value_dim(&self) -> usize {
+        if self.values == 0 { self.head_dim } else { self.values }
+    }
+
     fn scale(&self) -> f32 {
         1.0 / (self.head_dim as f32).sqrt()
     }
@@ -125,12 +152,13 @@ impl Shape {
     /// Random, with `keys` keys of which the last are those of the tokens.
     fn problem(&self, keys: usize) -> Problem {
         let mut random = Random::new(6);
-        let d = self.head_dim;
-        let storable =
-            |rows: &[f32]| rows.chunks_exact(d).flat_map(|row| kv_rows::store(row, self.kv_bytes).1).collect();
+        let (d, vd) = (self.head_dim, self.value_dim());
+        let storable = |rows: &[f32], d: usize| {
+            rows.chunks_exact(d).flat_map(|row| kv_rows::store(row, self.kv_bytes).1).collect()
+        };
         let mut q = random.normals(self.tokens * self.heads() * d);
         let mut k = random.normals(self.kv_heads * keys * d);
-        let v: Vec<f32> = storable(&random.normals(self.kv_heads * keys * d));
+        let v: Vec<f32> = storable(&random.normals(self.kv_heads * keys * vd), vd);
         if self.scores == Rising {
             // every key points the same way, and later ones further
             q.iter_mut().for_each(|q| *q += 4.0);
@@ -138,7 +166,7 @@ impl Shape {
                 key.iter_mut().for_each(|k| *k += 4.0 * (j % keys) as f32 / keys as f32);
             }
         }
-        let k = storable(&k);
+        let k = storable(&k, d);
         let sinks =
             if self.sinks { random.normals(self.heads()).iter().map(|s| 4.0 * s).collect() } else { Vec::new() };
         let mut problem = Problem { q, k, v, sinks, y: Vec::new() };
@@ -146,11 +174,11 @@ impl Shape {
             let seen = keys - self.tokens + t + 1;
             for h in 0..self.heads() {
                 let at = (t * self.heads() + h) * d;
-                let first = h / self.group * keys * d;
+                let first = h / self.group * keys;
                 let unseen = if self.window == 0 { 0 } else { seen.saturating_sub(self.window) };
-                let range = first + unseen * d..first + seen * d;
+                let rows = |d: usize| (first + unseen) * d..(first + seen) * d;
                 let sink = problem.sinks.get(h).map(|sink| f64::from(*sink));
-                let y = self.attend(&problem.q[at..][..d], &problem.k[range.clone()], &problem.v[range], sink);
+                let y = self.attend(&problem.q[at..][..d], &problem.k[rows(d)], &problem.v[rows(vd)], sink);
                 problem.y.extend(y);
             }
         }
@@ -171,8 +199,8 @@ impl Shape {
         let top = scores.iter().map(|s| s.0).chain(sink).fold(f64::NEG_INFINITY, f64::max);
         let magnitude = scores.iter().map(|s| s.1).chain(sink.map(f64::abs)).fold(0.0, f64::max);
         let total: f64 = scores.iter().map(|s| s.0).chain(sink).map(|s| (s - top).exp()).sum();
-        let mut out = vec![(0.0, 0.0); self.head_dim];
-        for (s, v) in scores.iter().zip(v.chunks_exact(self.head_dim)) {
+        let mut out = vec![(0.0, 0.0); self.value_dim()];
+        for (s, v) in scores.iter().zip(v.chunks_exact(self.value_dim())) {
             let p = (s.0 - top).exp() / total;
             for (out, v) in out.iter_mut().zip(v) {
                 let v = f64::from(*v);
@@ -183,15 +211,15 @@ impl Shape {
     }
 }
 
-/// K or V as the cache has it: `keys` positions of `capacity`, the rest poison.
-fn cache(rig: &KernelRig, s: &Shape, values: &[f32], keys: usize) -> Buffer {
-    let row = kv_rows::row_bytes(s.head_dim, s.kv_bytes);
+/// K or V as the cache has it, rows of `d`: `keys` positions of `capacity`, the rest poison.
+fn cache(rig: &KernelRig, s: &Shape, values: &[f32], d: usize, keys: usize) -> Buffer {
+    let row = kv_rows::row_bytes(d, s.kv_bytes);
     let poison = if s.kv_bytes == 2 { KernelRig::POISON_F16 } else { KernelRig::POISON };
     let words = vec![poison; s.kv_heads * (keys + SPARE) * row / 4];
     let mut bytes: Vec<u8> = bytemuck::cast_slice(&words).to_vec();
-    let heads = bytes.chunks_exact_mut((keys + SPARE) * row).zip(values.chunks_exact(keys * s.head_dim));
+    let heads = bytes.chunks_exact_mut((keys + SPARE) * row).zip(values.chunks_exact(keys * d));
     for (to, from) in heads {
-        for (to, from) in to.chunks_exact_mut(row).zip(from.chunks_exact(s.head_dim)) {
+        for (to, from) in to.chunks_exact_mut(row).zip(from.chunks_exact(d)) {
             to.copy_from_slice(&kv_rows::store(from, s.kv_bytes).0);
         }
     }
@@ -203,15 +231,15 @@ fn check(rig: &KernelRig, s: &Shape, keys: usize, subgroup: u32, share_q: bool, 
     let case = format!("keys {keys} subgroup {subgroup}, q shared: {share_q}");
     let problem = s.problem(keys);
     let (heads, d, tokens) = (s.heads(), s.head_dim, s.tokens);
-    let width = heads * d;
+    let (width, vd) = (heads * d, s.value_dim());
     // rows of q go on with k and v
-    let (q_stride, y_stride) = (width + 2 * s.kv_heads * d, width + 4);
+    let (q_stride, y_stride) = (width + 2 * s.kv_heads * d, heads * vd + 4);
     let q = rig.upload_rows("q", &problem.q, width, q_stride, tokens);
-    let (k, v) = (cache(rig, s, &problem.k, keys), cache(rig, s, &problem.v, keys));
+    let (k, v) = (cache(rig, s, &problem.k, d, keys), cache(rig, s, &problem.v, vd, keys));
     let y = rig.poisoned("y", (tokens + 1) * y_stride);
     let seen = if s.window == 0 || tokens > 1 { keys } else { keys.min(s.window) };
     let splits = s.split.map_or(1, |split| seen.div_ceil(split));
-    let partial_len = splits * tokens * heads * (d + 2);
+    let partial_len = splits * tokens * heads * (vd + 2);
     let partial = rig.poisoned("partial", partial_len + 4);
     let pack = rig.upload("sinks", if s.sinks { &problem.sinks[..] } else { &[0.0] });
     let packs = rig.upload("packs", &[pack.address()]);
@@ -239,7 +267,8 @@ fn check(rig: &KernelRig, s: &Shape, keys: usize, subgroup: u32, share_q: bool, 
         args.y_stride = u32::MAX; // not for partial results
     }
     let (partial_result, share_q) = (s.split.is_some().into(), share_q.into());
-    let constants = [subgroup, s.kv_bytes as u32, d as u32, s.queries, subgroup, partial_result, share_q];
+    let (kv_bytes, values) = (s.kv_bytes as u32, s.values as u32);
+    let constants = [subgroup, kv_bytes, d as u32, s.queries, subgroup, partial_result, share_q, values];
     let kernel = rig.kernel("attention", &constants, Some(subgroup));
     let pairs = (tokens * s.group) as u32;
     rig.run(&kernel, &args, [s.kv_heads as u32, pairs.div_ceil(s.queries), splits as u32]);
@@ -255,14 +284,14 @@ fn check(rig: &KernelRig, s: &Shape, keys: usize, subgroup: u32, share_q: bool, 
             splits: splits as u32,
             tokens: tokens as u32,
             heads: heads as u32,
-            head_dim: d as u32,
+            head_dim: vd as u32,
             y_stride: y_stride as u32,
             pad: 0,
         };
         rig.run(&rig.kernel("attention_merge", &[64], None), &args, [heads as u32, tokens as u32, 1]);
     }
     let mut expected = Expected::untouched((tokens + 1) * y_stride);
-    for (t, row) in problem.y.chunks_exact(width).enumerate() {
+    for (t, row) in problem.y.chunks_exact(heads * vd).enumerate() {
         for (i, (value, bound)) in row.iter().enumerate() {
             expected.set(t * y_stride + i, *value, *bound);
         }

@@ -24,7 +24,7 @@ const PICKLES: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"]
 pub(super) struct Shards {
     pub weights: Weights,
     pub metadata: Vec<(String, String)>,
-    /// Tensors of bytes, which are foreign unless they are halves of MXFP4.
+    /// Tensors of bytes by their names halves of MXFP4, and foreign if they are not.
     bytes: Vec<Bytes>,
 }
 
@@ -135,11 +135,11 @@ fn add(shards: &mut Shards, file: SourceFile) -> Result<Vec<String>, Error> {
         let Some(info) = header.info(name) else { continue };
         check_name(name).at(file.path())?;
         match dtype(info.dtype) {
-            Some(dtype) => weights.tensors.push(tensor(name, dtype, info, number, data)),
-            None if info.dtype == safetensors::Dtype::U8 => {
+            Some(Dtype::U8) if mxfp4::SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) => {
                 let StoredTensor { name, shape, file, offset, .. } = tensor(name, Dtype::Mxfp4, info, number, data);
                 shards.bytes.push(Bytes { name, shape, place: Place { file, offset } });
             }
+            Some(dtype) => weights.tensors.push(tensor(name, dtype, info, number, data)),
             None => {
                 weights.foreign.push(ForeignTensor { name: name.clone(), dtype: info.dtype.to_string(), file: number })
             }
@@ -156,19 +156,16 @@ fn check_name(name: &str) -> Result<(), SafetensorsError> {
     Ok(())
 }
 
-/// The type, where this program reads it.
+/// The type, where this program reads it: whole bytes of it have the same name here.
 fn dtype(stored: safetensors::Dtype) -> Option<Dtype> {
-    match stored {
-        safetensors::Dtype::F32 => Some(Dtype::F32),
-        safetensors::Dtype::F16 => Some(Dtype::F16),
-        safetensors::Dtype::BF16 => Some(Dtype::Bf16),
-        _ => None,
-    }
+    let name = stored.to_string();
+    Dtype::all().find(|dtype| dtype.block_len() == 1 && dtype.name() == name)
 }
 
 fn tensor(name: &str, dtype: Dtype, info: &TensorInfo, file: usize, data: u64) -> StoredTensor {
     let (start, end) = info.data_offsets;
-    let shape = info.shape.iter().map(|d| *d as u64).collect();
+    // a number alone is a list of one
+    let shape = if info.shape.is_empty() { vec![1] } else { info.shape.iter().map(|d| *d as u64).collect() };
     let (offset, len) = (data + start as u64, (end - start) as u64);
     StoredTensor { name: name.into(), dtype, shape, file, offset, len, scales: None }
 }

@@ -15,7 +15,7 @@ use crate::engine::kernels::{Batch, WIDE};
 use crate::engine::routes::Routes;
 use crate::engine::stages::Stages;
 use crate::engine::state::{ExpertActivations, stride};
-use crate::engine::weights::{ExpertProduct, Mixture, Shared};
+use crate::engine::weights::{ExpertProduct, Mixture, Shared, packs_of};
 use crate::gpu::Buffer;
 
 /// Rows that experts work on, in groups of one expert.
@@ -94,6 +94,7 @@ impl Pass<'_> {
         } else {
             None
         };
+        let asked_for = asked.is_some();
         if let Some(shared) = &m.shared {
             self.shared(s, shared, e, n)?; //                                   shared [tokens][hidden]
         }
@@ -111,8 +112,13 @@ impl Pass<'_> {
             }
         };
         let (groups, rows) = self.groups(s, m, n, chosen)?;
-        let expert_packs = |experts: &[u32]| experts.iter().map(|&i| m.packs[i as usize]).collect::<Vec<_>>();
+        let scales = packs_of(m.scales.iter().copied());
+        let expert_packs = |experts: &[u32]| {
+            let packs = experts.iter().map(|&i| m.packs[i as usize]);
+            packs.chain(scales.iter().copied()).collect::<Vec<_>>()
+        };
         if groups.experts.is_empty() {
+            s.need_settled(&scales)?;
             s.need_settled(&m.packs)?;
             self.run_experts(s, m, e, &groups, 0..groups.count)?;
         } else {
@@ -121,7 +127,9 @@ impl Pass<'_> {
                 self.run_experts(s, m, e, &groups, some)?; //                   rows [groups][rows][hidden]
             }
         }
-        self.combine(s, m, e, a, rows)
+        self.combine(s, m, e, a, rows)?;
+        // the device goes on while what follows is recorded
+        if asked_for { s.submit().map(drop) } else { Ok(()) }
     }
 
     fn experts(&self) -> Result<&Experts, EngineError> {

@@ -3,7 +3,8 @@
 use symbiote_format::{Dtype, Experts, PackRole, TensorKind};
 use symbiote_shaders::PartArgs;
 
-use super::{Finder, Operation, Place, Product, Vector};
+use super::scales::{ScaleTable, one_a_pack};
+use super::{Finder, Form, Operation, Place, Product, Vector};
 use crate::engine::EngineError;
 
 /// A layer whose tokens go through some of many feed-forward networks.
@@ -27,6 +28,8 @@ pub struct Mixture {
     pub down_bias: Option<Vector>,
     /// The pack of each expert.
     pub packs: Vec<usize>,
+    /// Of every pack with factors of experts, one vector of them.
+    pub scales: Vec<Vector>,
     /// The network that every token goes through.
     pub shared: Option<Shared>,
 }
@@ -67,12 +70,12 @@ impl Mixture {
 
     pub(super) fn vectors(&self) -> Vec<Vector> {
         let biases = [self.router_bias, self.score_bias, self.up_bias[0], self.up_bias[1], self.down_bias];
-        biases.into_iter().flatten().collect()
+        biases.into_iter().flatten().chain(self.scales.iter().copied()).collect()
     }
 }
 
 /// A tensor of an expert, in the order in which its rows follow each other in the product: what it is, and its rows.
-type Rows = (TensorKind, u32);
+pub(super) type Rows = (TensorKind, u32);
 
 impl Finder<'_> {
     pub(super) fn mixture(&self, experts: &Experts, layer: u32, hidden: u32) -> Result<Mixture, EngineError> {
@@ -107,19 +110,24 @@ impl Finder<'_> {
             // no architecture has all of gate before all of up in one bias
             return Err(EngineError::MissingTensor { kind: Kind::ExpertGateBias.name(), layer });
         }
+        let mut scales = Vec::new();
+        let up = self.expert_products(layer, up, (count, hidden), &packs, &mut scales)?;
+        let down = self.expert_products(layer, down, (count, ffn), &packs, &mut scales)?;
+        one_a_pack(&mut scales);
         Ok(Mixture {
             router: self.operation(layer, &router, hidden)?,
             router_bias: self.optional(Kind::RouterBias, layer, count)?,
             score_bias: self.optional(Kind::ExpertScoreBias, layer, count)?,
-            up: self.expert_products(layer, up, (count, hidden), &packs)?,
+            up,
             interleaved,
             up_bias: match interleaved {
                 true => [bias(Kind::ExpertGateUpBias, 2 * ffn)?, None],
                 false => [bias(Kind::ExpertGateBias, ffn)?, bias(Kind::ExpertUpBias, ffn)?],
             },
-            down: self.expert_products(layer, down, (count, ffn), &packs)?,
+            down,
             down_bias: bias(Kind::ExpertDownBias, hidden)?,
             packs,
+            scales,
             shared: if wide > 0 { Some(shared()?) } else { None },
         })
     }
@@ -139,7 +147,7 @@ impl Finder<'_> {
         layer: u32,
         (count, expert): (u32, usize),
         (rows, columns): (u32, u32),
-    ) -> Result<(Dtype, Place<'_>), EngineError> {
+    ) -> Result<(usize, Dtype, Place<'_>), EngineError> {
         let found = self.all(kind, layer);
         let (rows, columns) = (u64::from(rows), u64::from(columns));
         let [one, first] = match found.len() {
@@ -155,16 +163,17 @@ impl Finder<'_> {
             u64::from(place.part.row.to_native()) == first as u64 * rows
                 && u64::from(place.part.rows.to_native()) == rows
         };
-        Ok((dtype, place.filter(whole).ok_or(EngineError::MissingExpert { layer, expert })?))
+        Ok((found[one], dtype, place.filter(whole).ok_or(EngineError::MissingExpert { layer, expert })?))
     }
 
-    /// Products over `tensors` of each of `count` experts, an expert's rows one after another in y.
+    /// Products over `tensors` of each of `count` experts, an expert's rows one after another in y; `scales` gets their factors.
     fn expert_products(
         &self,
         layer: u32,
         tensors: &[Rows],
         (count, columns): (u32, u32),
         packs: &[usize],
+        scales: &mut Vec<Vector>,
     ) -> Result<Vec<ExpertProduct>, EngineError> {
         let all_rows: u32 = tensors.iter().map(|(_, rows)| rows).sum();
         let part_count = tensors.len();
@@ -173,17 +182,23 @@ impl Finder<'_> {
             let pack = packs.get(expert).copied().ok_or(EngineError::MissingExpert { layer, expert })?;
             let mut first_row = 0;
             for (at, &(kind, rows)) in tensors.iter().enumerate() {
-                let (dtype, place) = self.expert_place(kind, layer, (count, expert), (rows, columns))?;
+                let (tensor, dtype, place) = self.expert_place(kind, layer, (count, expert), (rows, columns))?;
                 if place.pack as usize != pack {
                     return Err(EngineError::MissingExpert { layer, expert });
                 }
-                let form = self.form(place.part, dtype, columns)?;
+                let form = self.form(place.part, dtype, columns, all_rows)?;
                 let found = products.iter().position(|p| p.form == form).unwrap_or_else(|| {
                     let tile_rows = (self.tile_rows)(form, all_rows);
                     let parts = vec![PartArgs::default(); count as usize * part_count];
-                    products.push(Product { form, columns, parts, tiles: 0, tile_rows, table: 0, grid: 0 });
+                    let scales = ScaleTable::default();
+                    products.push(Product { form, columns, parts, tiles: 0, tile_rows, table: 0, grid: 0, scales });
                     products.len() - 1
                 });
+                if matches!(form, Form::Scaled { .. }) {
+                    let (record, vector) = self.scale(tensor, place.part.row.to_native(), first_row)?;
+                    products[found].scales.set(expert, at, (count, tensors), record);
+                    scales.push(vector);
+                }
                 products[found].parts[expert * part_count + at] =
                     PartArgs { pack: place.pack, offset: place.offset, rows, first_row, first_tile: 0 };
                 first_row += rows;
