@@ -193,7 +193,8 @@ mod tests {
         // the oracle learned, and starts from all of it elsewhere
         assert_eq!(CoaccessCounter::new(mixture()).finish().warm_start(), None);
         let warm = WarmStart::from(&found);
-        assert_eq!((warm.weights.as_slice(), warm.heat), (found.warm_start().unwrap().as_slice(), found.heat()));
+        let counts: Vec<f32> = naive.iter().map(|&n| f32::from(u16::try_from(n).unwrap())).collect();
+        assert_eq!((warm.weights.as_slice(), warm.heat), (found.warm_start().unwrap().as_slice(), counts));
         let first = found.successors[0];
         let follows =
             Follows { layer: 1, before: 0, expert: first.next - 6, probability: found.successors(0).next().unwrap().1 };

@@ -15,7 +15,8 @@ impl From<&Coaccess> for WarmStart {
         });
         Self {
             weights: coaccess.warm_start().map_or_else(Vec::new, |weights| weights.to_vec()),
-            heat: coaccess.heat(),
+            #[allow(clippy::cast_precision_loss)] // a measure of heat
+            heat: coaccess.counts().into_iter().map(|count| count as f32).collect(),
             follows: pairs.collect(),
         }
     }

@@ -38,7 +38,7 @@ pub struct Follows {
 pub struct WarmStart {
     /// Weights of the predictor, as it was trained elsewhere.
     pub weights: Vec<f32>,
-    /// How often each expert is used, in any unit.
+    /// How often tokens seen elsewhere used each expert: the more there are, the more it counts.
     pub heat: Vec<f32>,
     /// The pairs that matter.
     pub follows: Vec<Follows>,

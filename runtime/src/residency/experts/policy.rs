@@ -14,7 +14,8 @@ pub trait ExpertPolicy: VitalityOracle + Send {
     /// layer, or not at all.
     fn look_ahead(&mut self, _layer: usize, _ranked: &[u32]) {}
 
-    /// How often each expert is used, in any unit: what an archive or a prompt says before the first token.
+    /// How often tokens seen elsewhere used each expert, as an archive or a prompt says before the first token: the more there are,
+    /// the more it counts.
     fn seed(&mut self, _heat: &[f32]) {}
 
     /// The cache has so many slots from now on.
