@@ -48,22 +48,7 @@ void stage(uint at, uint own, uvec2 bias, uvec2 norm) {
   barrier();
 }
 
-// A row of bytes and its scales, out of shared memory.
-void store_bytes(uint64_t at) {
-  for (uint b = gl_SubgroupInvocationID; b < KV_BLOCKS; b += gl_SubgroupSize) {
-    const uint begin = b * KV_BLOCK, end = min(begin + KV_BLOCK, HEAD_DIM);
-    float most = 0.0;
-    for (uint d = begin; d < end; d++) most = max(most, abs(staged[d]));
-    const float scale = nearest_half(most / 127.0);
-    const float inverse = scale == 0.0 ? 0.0 : 1.0 / scale;
-    for (uint d = begin; d < end; d += 4) {
-      uint w = 0;
-      for (uint e = 0; e < 4; e++) w |= (uint(int(clamp(round(staged[d + e] * inverse), -127.0, 127.0))) & 255u) << (8 * e);
-      U32sOut(at + d).at[0] = w;
-    }
-    U16sOut(at + HEAD_DIM).at[b] = uint16_t(packHalf2x16(vec2(scale, 0.0)));
-  }
-}
+#include "kv_row.glsl"
 
 void main() {
   const uint head = gl_WorkGroupID.x, t = gl_WorkGroupID.y;
@@ -100,6 +85,6 @@ void main() {
   }
   if (KV_BYTES == 1 && !query) {
     barrier();
-    store_bytes(cache + uint64_t(row) * KV_ROW);
+    store_bytes(cache + uint64_t(row) * KV_ROW, 0);
   }
 }

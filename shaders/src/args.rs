@@ -336,6 +336,52 @@ pub struct AttentionArgs {
     pub cap: f32,
 }
 
+/// `attention_token.comp`: groups (key-value heads, heads of one / QUERIES, stretches).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct AttentionTokenArgs {
+    /// f32: q `[heads][head size]`, k `[kv heads][head size]`, v `[kv heads][head size]`.
+    pub qkv: u64,
+    /// K cache of the layer.
+    pub k: u64,
+    /// V cache of the layer.
+    pub v: u64,
+    /// `[rope dims / 2][2]` f32: cos, sin.
+    pub turns: u64,
+    /// Pack table.
+    pub packs: u64,
+    /// `[heads][head size]` f32, written.
+    pub y: u64,
+    /// `[heads rounded up to 4]` u32, 0 before and after; then `[stretches][heads][head size + 2]` f32.
+    pub left: u64,
+    /// `[heads * head size]`.
+    pub q_bias: VectorArgs,
+    /// `[kv heads * head size]`.
+    pub k_bias: VectorArgs,
+    /// `[kv heads * head size]`.
+    pub v_bias: VectorArgs,
+    /// `[head size]`.
+    pub q_norm: VectorArgs,
+    /// `[head size]`.
+    pub k_norm: VectorArgs,
+    /// Positions in the cache.
+    pub capacity: u32,
+    /// Position of the token.
+    pub position: u32,
+    /// The first key that it sees.
+    pub first: u32,
+    /// Keys a stretch.
+    pub stretch: u32,
+    /// Factor on the scores.
+    pub scale: f32,
+    /// Scores become `cap * tanh(score / cap)`; 0 leaves them.
+    pub cap: f32,
+    /// Epsilon of the norms.
+    pub eps: f32,
+    /// Added to the norms' weights.
+    pub norm_offset: f32,
+}
+
 /// `attention_merge.comp`: groups (heads, tokens, 1).
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 #[repr(C)]

@@ -10,8 +10,8 @@ mod compile;
 mod kernels;
 
 pub use args::{
-    ActivateArgs, AddArgs, AttentionArgs, AttentionMergeArgs, CapArgs, CombineArgs, EmbedArgs, GatherArgs, HeadsArgs,
-    MatmulArgs, MatrixLayoutArgs, NormArgs, PartArgs, RouteArgs, SplitArgs, VectorArgs,
+    ActivateArgs, AddArgs, AttentionArgs, AttentionMergeArgs, AttentionTokenArgs, CapArgs, CombineArgs, EmbedArgs,
+    GatherArgs, HeadsArgs, MatmulArgs, MatrixLayoutArgs, NormArgs, PartArgs, RouteArgs, SplitArgs, VectorArgs,
 };
 pub use compile::{CompileError, compile};
 pub use kernels::{DTYPES, KERNELS, Kernel, find};

@@ -17,7 +17,7 @@ const MIB: u64 = 1 << 20;
 pub enum Machine {
     /// As this one's is: where that is a CPU, RAM.
     Own,
-    /// As memory that the host does not reach: packs go there through pinned memory, by copies.
+    /// As memory that the host does not reach: packs go there through pinned memory, by copies. Kernels are a GPU's.
     Discrete,
 }
 
@@ -43,6 +43,7 @@ fn open(pak: &Path, caps: Caps) -> Result<SymbioteEngine, EngineError> {
         // other tests take and give memory meanwhile
         ram_held: Some(0),
         link: caps.link,
+        like_gpu: caps.machine == Machine::Discrete,
         context: Some(64),
         batch: Some(16),
         verify: true,

@@ -75,14 +75,17 @@ fn models_of_random_blocks_equal_the_oracle() {
     for recipe in types.into_iter().chain([Recipe::Q4KM]) {
         let pak = folder.path().join("blocks.pak");
         synthesize(&config, recipe, &pak, &options, &()).unwrap();
-        let mut engine = SymbioteEngine::open(&pak, &OpenOptions::default()).unwrap();
-        let expected = oracle::forward(engine.pak().archive(), &tokens);
-        let together = relative_error(&engine.forward(&tokens).unwrap(), &expected[3]);
-        engine.truncate(0);
-        let single = tokens.map(|token| engine.forward(&[token]).unwrap());
-        let single = relative_error(&single[3], &expected[3]);
-        println!("{recipe:?}: {together:.1e} together, {single:.1e} one by one");
-        assert!(together < 1e-4 && single < 1e-4, "{recipe:?}: {together} {single}");
+        for like_gpu in [false, true] {
+            let options = OpenOptions { like_gpu, ..OpenOptions::default() };
+            let mut engine = SymbioteEngine::open(&pak, &options).unwrap();
+            let expected = oracle::forward(engine.pak().archive(), &tokens);
+            let together = relative_error(&engine.forward(&tokens).unwrap(), &expected[3]);
+            engine.truncate(0);
+            let single = tokens.map(|token| engine.forward(&[token]).unwrap());
+            let single = relative_error(&single[3], &expected[3]);
+            println!("{recipe:?} like GPU {like_gpu}: {together:.1e} together, {single:.1e} one by one");
+            assert!(together < 1e-4 && single < 1e-4, "{recipe:?} like GPU {like_gpu}: {together} {single}");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The forward pass, as one page: it records the commands that turn token ids into logits.
 
 mod mixture;
+mod token;
 
 use bytemuck::bytes_of;
 use symbiote_format::{ModelConfig, Norm, Turn};
@@ -64,8 +65,12 @@ impl Pass<'_> {
         for (l, layer) in (0u32..).zip(&w.layers) {
             let n = self.normed(s, layer.attention_norm)?; //                    n [tokens][hidden]
             self.matmul(s, &layer.qkv, n, &a.qkv, self.tokens, Into::Replace)?; // qkv [tokens][q + k + v rows]
-            self.heads(s, l, layer)?; //                                         q turned; k, v in the cache
-            self.attention(s, l)?; //                                            attended [tokens][q rows]
+            if self.tokens == 1 && self.kernels.attends_at_once(self.config) {
+                self.attention_token(s, l, layer)?; //                           the next two steps in one
+            } else {
+                self.heads(s, l, layer)?; //                                     q turned; k, v in the cache
+                self.attention(s, l)?; //                                        attended [tokens][q rows]
+            }
             self.residual(s, &layer.output, &a.attended)?; //                    x + output(attended)
             let n = self.normed(s, layer.ffn_norm)?;
             match &layer.ffn {
@@ -321,31 +326,15 @@ impl Pass<'_> {
         let c = self.config;
         let (k, v) = self.kv.addresses(l as usize);
         let row_stride = stride(c.query_rows() + 2 * c.kv_rows());
-        let mut biases = layer.qkv_bias;
-        if let HeadNorms::Together(q_norm, k_norm) = layer.head_norms {
-            let q = Rows { address: self.act.qkv.address(), width: c.query_rows(), stride: row_stride };
-            let k = Rows { address: q.address + u64::from(q.width) * 4, width: c.kv_rows(), ..q };
-            for (rows, norm, bias) in [(q, q_norm, biases[0].take()), (k, k_norm, biases[1].take())] {
-                if bias.is_some() {
-                    self.add(s, bias, rows, rows, (1.0, Into::Replace))?;
-                }
-                self.norm(s, NormWeights::rms(norm), rows, rows, self.tokens, Into::Replace)?;
-            }
-        }
-        let (q_norm, k_norm) = match layer.head_norms {
-            HeadNorms::Each(q, k) => (Some(q), Some(k)),
-            HeadNorms::None | HeadNorms::Together(..) => (None, None),
-        };
-        let [q_bias, k_bias, v_bias] = biases;
-        let staged = q_norm.is_some() || biases.iter().any(Option::is_some);
-        let [q_bias, k_bias, v_bias, q_norm, k_norm] = self.vectors(s, [q_bias, k_bias, v_bias, q_norm, k_norm])?;
+        let own = self.norms_of_heads(s, layer)?;
+        let staged = own.iter().any(Option::is_some);
+        let [q_bias, k_bias, v_bias, q_norm, k_norm] = self.vectors(s, own)?;
         let turn = c.design.turn(l);
-        let local_turns = if turn == Turn::Local { u64::from(self.batch) * u64::from(c.rope_dims) * 4 } else { 0 };
         let args = HeadsArgs {
             qkv: self.act.qkv.address(),
             k,
             v,
-            turns: self.act.turns.address() + local_turns,
+            turns: self.turns(turn),
             packs: s.tables()[0],
             q_bias,
             k_bias,
@@ -366,22 +355,62 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// What is left to do to heads of q, k and v one by one, when norms of all heads together are done: biases of q, k and v, norms
+    /// of q and k.
+    fn norms_of_heads(&self, s: &mut Stages<'_>, layer: &Layer) -> Result<[Option<Vector>; 5], EngineError> {
+        let c = self.config;
+        let mut biases = layer.qkv_bias;
+        let norms = match layer.head_norms {
+            HeadNorms::None => [None; 2],
+            HeadNorms::Each(q, k) => [Some(q), Some(k)],
+            HeadNorms::Together(q_norm, k_norm) => {
+                let row_stride = stride(c.query_rows() + 2 * c.kv_rows());
+                let q = Rows { address: self.act.qkv.address(), width: c.query_rows(), stride: row_stride };
+                let k = Rows { address: q.address + u64::from(q.width) * 4, width: c.kv_rows(), ..q };
+                for (rows, norm, bias) in [(q, q_norm, biases[0].take()), (k, k_norm, biases[1].take())] {
+                    if bias.is_some() {
+                        self.add(s, bias, rows, rows, (1.0, Into::Replace))?;
+                    }
+                    self.norm(s, NormWeights::rms(norm), rows, rows, self.tokens, Into::Replace)?;
+                }
+                [None; 2]
+            }
+        };
+        let ([q_bias, k_bias, v_bias], [q_norm, k_norm]) = (biases, norms);
+        Ok([q_bias, k_bias, v_bias, q_norm, k_norm])
+    }
+
+    /// Where cos and sin of a layer's turns are.
+    fn turns(&self, turn: Turn) -> u64 {
+        let set = u64::from(self.batch) * u64::from(self.config.rope_dims) * 4;
+        self.act.turns.address() + if turn == Turn::Local { set } else { 0 }
+    }
+
+    /// The factor on a layer's scores.
+    #[allow(clippy::cast_precision_loss)] // a head's size is small
+    fn score_scale(&self) -> f32 {
+        self.config.design.attention_scale.unwrap_or(1.0 / (self.config.head_dim as f32).sqrt())
+    }
+
+    /// Keys that a query of layer `l` sees, the last of them its own.
+    fn window(&self, l: u32) -> u32 {
+        Some(self.config.design.window(l)).filter(|window| *window != 0).unwrap_or(u32::MAX)
+    }
+
     fn attention(&self, s: &mut Stages<'_>, l: u32) -> Result<(), EngineError> {
         let c = self.config;
         let (k, v) = self.kv.addresses(l as usize);
-        let window = if c.design.window(l) == 0 { u32::MAX } else { c.design.window(l) };
+        let window = self.window(l);
         let keys = self.position + self.tokens;
         let seen = if self.tokens == 1 { keys.min(window) } else { keys };
         let split = self.kernels.attention_split(seen, self.tokens);
         let splits = split.map_or(1, |split| seen.div_ceil(split));
         let (a, y_stride) = (self.act, stride(c.query_rows()));
-        #[allow(clippy::cast_precision_loss)] // a head's size is small
-        let scale = c.design.attention_scale.unwrap_or(1.0 / (c.head_dim as f32).sqrt());
         let args = AttentionArgs {
             q: a.qkv.address(),
             k,
             v,
-            y: if split.is_some() { a.partial.address() } else { a.attended.address() },
+            y: if split.is_some() { a.stretches(c) } else { a.attended.address() },
             heads: c.head_count,
             kv_heads: c.kv_head_count,
             capacity: self.kv.capacity,
@@ -392,7 +421,7 @@ impl Pass<'_> {
             split: split.unwrap_or(seen),
             first: keys - seen,
             window,
-            scale,
+            scale: self.score_scale(),
             cap: c.design.attention_softcap.unwrap_or(0.0),
         };
         let group = c.head_count / c.kv_head_count;
@@ -402,7 +431,7 @@ impl Pass<'_> {
         s.dispatch(&kernel, bytes_of(&args), [c.kv_head_count, pairs.div_ceil(queries), splits]);
         if split.is_some() {
             let args = AttentionMergeArgs {
-                partial: a.partial.address(),
+                partial: a.stretches(c),
                 y: a.attended.address(),
                 splits,
                 tokens: self.tokens,

@@ -1,5 +1,7 @@
 //! Which kernel variant does what on this device, and with how many invocations.
 
+mod token;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -151,12 +153,12 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// Chooses for `device`.
-    pub fn new(cache: ShaderCache, device: &DeviceInfo, probed: Probed) -> Self {
+    /// Chooses for `device`; `like_gpu` as if it were a GPU.
+    pub fn new(cache: ShaderCache, device: &DeviceInfo, probed: Probed, like_gpu: bool) -> Self {
         let subgroup = device.subgroup;
         // A GPU hides latency with subgroups, four of them a workgroup. A CPU has none to hide, pays for barriers, and has to
         // load x lane by lane, so that the more rows a load serves the better.
-        let (subgroups, rows) = if device.kind == DeviceKind::Cpu { (1, 16) } else { (4, 2) };
+        let (subgroups, rows) = if device.kind == DeviceKind::Cpu && !like_gpu { (1, 16) } else { (4, 2) };
         let subgroups = subgroups.min(device.max_workgroup_invocations / subgroup).max(1);
         let quants = subgroups > 1 && device.features.float16 && device.shared_memory_bytes >= QUANT_SHARED;
         let quants = quants && probed.denormals;

@@ -438,7 +438,7 @@ impl Prepared {
         let tokenizer = archived.map(|t| Tokenizer::from_archive(t, config.vocab_size)).transpose()?.map(Arc::new);
         let cache = ShaderCache::new(&gpu, BuiltIn, options.shader_dir.clone())?;
         let probed = Probed::new(&gpu, &cache, pak.archive().index())?;
-        let kernels = Kernels::new(cache, gpu.info(), probed);
+        let kernels = Kernels::new(cache, gpu.info(), probed, options.like_gpu);
         let mut weights = Weights::new(pak.archive(), &|form, rows| kernels.tile_rows(form, rows))?;
         let main = Rope::new(&config, context, &weights.rope_factors);
         let ropes = [main].into_iter().chain(Rope::local(&config, context)).collect();
