@@ -74,6 +74,21 @@ pub struct MatmulArgs {
     pub experts: u64,
     /// Rows of x and y that belong to one expert: a multiple of TOKENS.
     pub group_rows: u32,
+    /// How many `squares` there are.
+    pub squares_count: u32,
+    /// `[squares_count]` f32. Of a product that [`BEGINS`](Self::BEGINS), written: of each workgroup's rows of y the sum of squares.
+    /// Of one that [`ENDS`](Self::ENDS), read: those sums.
+    pub squares: u64,
+    /// y times the weight of its norm `[rows]` f32, written by a product that begins.
+    pub begun: u64,
+    /// That weight `[rows]`.
+    pub norm: VectorArgs,
+    /// Added to it.
+    pub norm_offset: f32,
+    /// The norm's epsilon, for a product that ends.
+    pub eps: f32,
+    /// What a product of one token by packed weights or quants does besides, in bits.
+    pub fused: u32,
     /// Unused.
     pub pad: u32,
 }
@@ -82,6 +97,15 @@ impl MatmulArgs {
     /// Number of the specialisation constant, true where the parts are `[experts][part_count]`: those of an expert cover tiles
     /// from 0 on, as those of a plain product do, and a part of no rows is nowhere. An x_stride of 0 gives all rows the same x.
     pub const EXPERTS: u32 = 20;
+    /// Number of the specialisation constant for the activation of a product that is gated.
+    pub const ACTIVATION: u32 = 21;
+    /// The RMSNorm of y is begun.
+    pub const BEGINS: u32 = 1;
+    /// x is what a product that begins has left: what it lacks is one factor.
+    pub const ENDS: u32 = 2;
+    /// Parts are `[2][part_count]`, of W and of V, alike in rows and tiles, and y = activation(W x) * (V x). A tile of quants is half
+    /// as many rows of each.
+    pub const GATED: u32 = 4;
 }
 
 /// `route.comp`: groups (tokens, 1, 1). Chooses experts by the router's logits: see `symbiote_format::Experts`.

@@ -14,10 +14,11 @@ use super::EngineError;
 use super::kernels::{Batch, Kernels, WIDE};
 use super::stages::Stages;
 use super::state::{Activations, KvCache, stride};
-use super::weights::{
-    Dense, Ffn, Form, HeadNorms, Layer, NormWeights, Operation, Output, Product, Vector, Weights, packs_of,
-};
+use super::weights::{Ffn, Form, HeadNorms, Layer, NormWeights, Operation, Output, Product, Vector, Weights, packs_of};
 use crate::gpu::Buffer;
+use token::Normed;
+
+pub use token::Begun;
 
 /// What one pass reads and writes.
 pub struct Pass<'a> {
@@ -58,45 +59,59 @@ enum Into {
 }
 
 impl Pass<'_> {
-    /// Everything up to the last layer: token ids in, residual stream `x [tokens][hidden]` out.
-    pub fn layers(&self, s: &mut Stages<'_>) -> Result<(), EngineError> {
+    /// Everything up to the last layer: token ids in, residual stream `x [tokens][hidden]` out, and whether its norm is begun.
+    pub fn layers(&self, s: &mut Stages<'_>) -> Result<Option<Begun>, EngineError> {
         let (w, a) = (self.weights, self.act);
         self.embed(s)?;
+        let mut begun = None;
         for (l, layer) in (0u32..).zip(&w.layers) {
-            let n = self.normed(s, layer.attention_norm)?; //                    n [tokens][hidden]
-            self.matmul(s, &layer.qkv, n, &a.qkv, self.tokens, Into::Replace)?; // qkv [tokens][q + k + v rows]
+            let qkv = Normed { norm: layer.attention_norm, product: &layer.qkv };
+            self.product_of_normed(s, qkv, &a.qkv, begun, false)?; //            qkv [tokens][q + k + v rows]
             if self.tokens == 1 && self.kernels.attends_at_once(self.config) {
                 self.attention_token(s, l, layer)?; //                           the next two steps in one
             } else {
                 self.heads(s, l, layer)?; //                                     q turned; k, v in the cache
                 self.attention(s, l)?; //                                        attended [tokens][q rows]
             }
-            self.residual(s, &layer.output, &a.attended)?; //                    x + output(attended)
-            let n = self.normed(s, layer.ffn_norm)?;
-            match &layer.ffn {
-                Ffn::Dense(ffn) => self.dense(s, ffn, n)?, //                    x + down(hidden)
-                Ffn::Mixture(mixture) => self.mixture(s, l, mixture, n)?, //     x + weighted sum over experts
-            }
+            let next = match w.layers.get(l as usize + 1) {
+                Some(next) => Normed { norm: next.attention_norm, product: &next.qkv },
+                None => Normed { norm: Some(w.output_norm), product: &w.head },
+            };
+            begun = match &layer.ffn {
+                Ffn::Dense(ffn) => {
+                    let (up, gated) = self.up(ffn);
+                    let up = Normed { norm: layer.ffn_norm, product: up };
+                    let begun = self.residual(s, &layer.output, &a.attended, Some(up))?; // x + output(attended)
+                    self.product_of_normed(s, up, if gated { &a.hidden } else { &a.up }, begun, gated)?;
+                    if !gated {
+                        let hidden = self.activated(&a.up, &a.hidden, self.config.ffn_size);
+                        self.activate(s, ffn.up_bias, hidden, self.tokens)?; //  hidden [tokens][ffn]
+                    }
+                    self.residual(s, &ffn.down, &a.hidden, Some(next))? //       x + down(hidden)
+                }
+                Ffn::Mixture(mixture) => {
+                    self.residual(s, &layer.output, &a.attended, None)?;
+                    let n = self.normed(s, layer.ffn_norm)?; //                  n [tokens][hidden]
+                    self.mixture(s, l, mixture, n)?; //                          x + weighted sum over experts
+                    None
+                }
+            };
         }
-        Ok(())
-    }
-
-    /// A feed-forward network.
-    fn dense(&self, s: &mut Stages<'_>, ffn: &Dense, n: &Buffer) -> Result<(), EngineError> {
-        let (a, width) = (self.act, self.config.ffn_size);
-        self.matmul(s, &ffn.up, n, &a.up, self.tokens, Into::Replace)?; //       up [tokens][2 ffn], or [tokens][ffn]
-        let hidden = self.activated(&a.up, &a.hidden, width);
-        self.activate(s, ffn.up_bias, hidden, self.tokens)?; //                  hidden [tokens][ffn]
-        self.residual(s, &ffn.down, &a.hidden)
+        Ok(begun)
     }
 
     /// The head over tokens `first..first + count` of the pass: `logits [count][vocabulary]`, copied for the host.
-    pub fn head(&self, s: &mut Stages<'_>, first: u32, count: u32) -> Result<(), EngineError> {
+    pub fn head(&self, s: &mut Stages<'_>, first: u32, count: u32, begun: Option<Begun>) -> Result<(), EngineError> {
         let (w, a, d) = (self.weights, self.act, &self.config.design);
-        let x = self.hidden(&a.x);
-        let x = Rows { address: x.address + u64::from(first) * u64::from(x.stride) * 4, ..x };
-        self.norm(s, w.output_norm, x, self.hidden(&a.normed), count, Into::Replace)?;
-        self.matmul(s, &w.head, &a.normed, &a.logits, count, Into::Replace)?;
+        if begun.is_some() {
+            let head = Normed { norm: Some(w.output_norm), product: &w.head };
+            self.product_of_normed(s, head, &a.logits, begun, false)?;
+        } else {
+            let x = self.hidden(&a.x);
+            let x = Rows { address: x.address + u64::from(first) * u64::from(x.stride) * 4, ..x };
+            self.norm(s, w.output_norm, x, self.hidden(&a.normed), count, Into::Replace)?;
+            self.matmul(s, &w.head, &a.normed, &a.logits, count, Into::Replace)?;
+        }
         let width = self.config.vocab_size;
         if d.logit_scale != 1.0 || d.logit_softcap.is_some() {
             let (scale, cap) = (d.logit_scale, d.logit_softcap.unwrap_or(0.0));
@@ -224,19 +239,34 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// x += what `output` makes of `y`.
-    fn residual(&self, s: &mut Stages<'_>, output: &Output, y: &Buffer) -> Result<(), EngineError> {
+    /// x += what `output` makes of `y`; whether the norm that comes `next` is begun.
+    fn residual(
+        &self,
+        s: &mut Stages<'_>,
+        output: &Output,
+        y: &Buffer,
+        next: Option<Normed<'_>>,
+    ) -> Result<Option<Begun>, EngineError> {
         let (a, scale) = (self.act, self.config.design.residual_scale);
         if output.bias.is_none() && output.norm.is_none() && scale == 1.0 {
-            return self.matmul(s, &output.product, y, &a.x, self.tokens, Into::Add);
+            if let Some(weight) = next.and_then(|next| self.begins(&output.product, next)) {
+                return self.begin(s, &output.product, y, weight).map(Some);
+            }
+            self.matmul(s, &output.product, y, &a.x, self.tokens, Into::Add)?;
+            return Ok(None);
         }
         let (added, x) = (self.hidden(&a.normed), self.hidden(&a.x));
         self.matmul(s, &output.product, y, &a.normed, self.tokens, Into::Replace)?;
-        let Some(weight) = output.norm else { return self.add(s, output.bias, added, x, (scale, Into::Add)) };
-        if output.bias.is_some() {
-            self.add(s, output.bias, added, added, (1.0, Into::Replace))?;
+        match output.norm {
+            None => self.add(s, output.bias, added, x, (scale, Into::Add))?,
+            Some(weight) => {
+                if output.bias.is_some() {
+                    self.add(s, output.bias, added, added, (1.0, Into::Replace))?;
+                }
+                self.norm(s, NormWeights::rms(weight), added, x, self.tokens, Into::Add)?;
+            }
         }
-        self.norm(s, NormWeights::rms(weight), added, x, self.tokens, Into::Add)
+        Ok(None)
     }
 
     /// Leases the packs of `vectors`, and says where they are.
@@ -262,29 +292,38 @@ impl Pass<'_> {
         into: Into,
     ) -> Result<(), EngineError> {
         self.split(s, &operation.products, x.address(), tokens)?;
+        let add = u32::from(into == Into::Add);
+        let args = MatmulArgs { x: x.address(), y: y.address(), tokens, add, ..MatmulArgs::default() };
+        self.products(s, operation, args, Batch::Tokens(tokens)).map(drop)
+    }
+
+    /// The products of an operation: `args` says of what, and where to. Workgroups of the last of them.
+    fn products(
+        &self,
+        s: &mut Stages<'_>,
+        operation: &Operation,
+        args: MatmulArgs,
+        batch: Batch,
+    ) -> Result<u32, EngineError> {
+        let mut workgroups = 0;
         for packs in s.groups(&operation.packs) {
             s.need(packs)?;
             for product in &operation.products {
                 let args = MatmulArgs {
                     packs: s.tables()[0],
                     parts: product.table,
-                    x: x.address(),
-                    y: y.address(),
-                    part_count: count(&product.parts),
+                    part_count: count(product.own_parts()),
                     columns: product.columns,
-                    tokens,
                     x_stride: stride(product.columns),
                     y_stride: stride(operation.rows),
-                    add: u32::from(into == Into::Add),
                     halves: if product.grid == 0 { self.act.halves.address() } else { product.grid },
-                    experts: 0,
-                    group_rows: 0,
-                    pad: 0,
+                    ..args
                 };
-                let (tiles, batch) = ((product.tiles, product.tile_rows), Batch::Tokens(tokens));
+                let tiles = (product.tiles, product.tile_rows);
                 let multiply = self.kernels.product(product.form, batch, tiles, product.columns)?;
                 let [x, y, z] = multiply.groups;
                 let a_tile = x / product.tiles;
+                workgroups = x;
                 // products of one operation write different rows, so only the last is followed by a barrier
                 for tiles in product.tiles_in(packs) {
                     let groups = [(tiles.end - tiles.start) * a_tile, y, z];
@@ -296,7 +335,7 @@ impl Pass<'_> {
         if let Some(product) = operation.products.last() {
             s.mark(|| format!("product {} {}x{}", product.form, operation.rows, product.columns));
         }
-        Ok(())
+        Ok(workgroups)
     }
 
     /// Makes of x what those of `products` read that run on cooperative matrices.

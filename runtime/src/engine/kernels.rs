@@ -21,20 +21,17 @@ pub const PACKED_TILE: u32 = 32;
 /// Stretches of keys that are worth their merge.
 const MOST_STRETCHES: u32 = 64;
 
-/// Subgroups that share a tile's chunks, where tiles are few and where they are [`MANY_TILES`]: a token's product over few tiles
-/// is over soonest when many chunks are on their way at once, and many tiles fill a device by themselves.
-const PACKED_SUBGROUPS: [u32; 2] = [16, 8];
-/// The same on matrices, where a subgroup holds more registers.
+/// Subgroups that read packed weights at the same time, on a large device: a tile's chunks are shared out so that all tiles together
+/// have so many at work.
+const PACKED_AT_WORK: u32 = 4096;
+/// Of a tile, at least and at most.
+const PACKED_SUBGROUPS: [u32; 2] = [4, 32];
+/// Subgroups that share a tile's chunks on matrices, where tiles are few and where they are [`MANY_TILES`].
 const MATRIX_SUBGROUPS: [u32; 2] = [8, 4];
 /// Most subgroups that share a row of a norm: what every device is found to allow, and half of what `reduce.glsl` adds up.
 const REDUCED_SUBGROUPS: u32 = 32;
-/// Rows of a tile of quants on a GPU, where rows are few and where they are [`MANY_ROWS`]: x is loaded once for all of them, and few
-/// tiles leave a device idle.
-const QUANT_ROWS: [u32; 2] = [16, 32];
 /// Rows that are many.
 const MANY_ROWS: u32 = 8192;
-/// Of a tile, on their way at once, and of Q5_K, whose blocks are large and not staged.
-const QUANT_DEPTH: [u32; 2] = [2, 1];
 /// Subgroups that share out the columns of a tile of quants, at most, where tiles are few and where they are [`MANY_TILES`].
 const QUANT_SUBGROUPS: [u32; 2] = [8, 4];
 /// Shared memory that one subgroup of `matmul_quant.comp` does with, whatever its size and the type.
@@ -50,6 +47,17 @@ fn source_code(source: Dtype) -> u32 {
         _ => 2,
     }
 }
+
+/// An activation, as kernels are told.
+fn activation_code(activation: Activation) -> u32 {
+    match activation {
+        Activation::Silu => 0,
+        Activation::GeluTanh => 1,
+        Activation::GeluErf => 2,
+        Activation::ClampedSwiglu => 3,
+    }
+}
+
 /// There are no exceptions.
 const NO_SOURCE: u32 = 3;
 
@@ -58,6 +66,13 @@ const NO_SOURCE: u32 = 3;
 pub enum Batch {
     /// Those of so many tokens, all by the same weights.
     Tokens(u32),
+    /// That of one token, with what lies beside it ([`Kernels::fuses`]): kernels are the same, whatever that is, as they are fewer then.
+    One {
+        /// There are two matrices.
+        gated: bool,
+        /// The activation of a gate.
+        activation: Activation,
+    },
     /// So many, each `group` of them by an expert of their own: 1, or a multiple of [`WIDE`] ([`Kernels::group_rows`]).
     Experts {
         /// All rows.
@@ -72,27 +87,35 @@ impl Batch {
     fn rows(self) -> u32 {
         match self {
             Self::Tokens(rows) | Self::Experts { rows, .. } => rows,
+            Self::One { .. } => 1,
         }
     }
 
     /// One row goes through the same weights, or more do.
     fn single(self) -> bool {
-        matches!(self, Self::Tokens(1) | Self::Experts { group: 1, .. })
+        matches!(self, Self::Tokens(1) | Self::One { .. } | Self::Experts { group: 1, .. })
     }
 
     /// Times that the tiles of a product are gone through, by different weights.
     fn experts(self) -> u32 {
         match self {
-            Self::Tokens(_) => 1,
+            Self::Tokens(_) | Self::One { .. } => 1,
             Self::Experts { rows, group } => rows / group.max(1),
         }
     }
 
-    /// The kernel's constants, and that of experts.
+    /// The kernel's constants, and that of experts or of a gate.
     fn told(self, mut constants: Vec<u32>) -> Vec<u32> {
-        if matches!(self, Self::Experts { .. }) {
-            constants.resize(MatmulArgs::EXPERTS as usize, 0);
-            constants.push(1);
+        match self {
+            Self::Tokens(_) => {}
+            Self::One { activation, .. } => {
+                constants.resize(MatmulArgs::ACTIVATION as usize, 0);
+                constants.push(activation_code(activation));
+            }
+            Self::Experts { .. } => {
+                constants.resize(MatmulArgs::EXPERTS as usize, 0);
+                constants.push(1);
+            }
         }
         constants
     }
@@ -123,6 +146,18 @@ impl Probed {
             matrices: matrix_layout::as_expected(gpu, cache)?,
             denormals: quants && half_denormals::are_kept(gpu, cache)?,
         })
+    }
+}
+
+/// Rows of a tile of quants on a GPU, and of these on their way at once, where rows are fewer than [`MANY_ROWS`] and where not: x is
+/// loaded once for all of them, few tiles leave a device idle, and what is on its way takes registers.
+fn quant_tiles(dtype: Dtype) -> [(u32, u32); 2] {
+    match dtype {
+        Dtype::Q4K => [(8, 2); 2],
+        Dtype::Q6K => [(8, 2), (16, 2)],
+        // its blocks are large and not staged
+        Dtype::Q5K => [(16, 1); 2],
+        _ => [(16, 2); 2],
     }
 }
 
@@ -179,8 +214,7 @@ impl Kernels {
     pub fn tile_rows(&self, form: Form, rows: u32) -> u32 {
         match form {
             Form::Packed { .. } => PACKED_TILE,
-            Form::Plain(Dtype::Q4K | Dtype::Q6K) if self.quants && rows >= MANY_ROWS => QUANT_ROWS[1],
-            Form::Plain(dtype) if self.of_quants(dtype) => QUANT_ROWS[0],
+            Form::Plain(dtype) if self.of_quants(dtype) => quant_tiles(dtype)[usize::from(rows >= MANY_ROWS)].0,
             Form::Plain(_) | Form::Narrowed(_) => self.subgroups * self.rows,
         }
     }
@@ -250,8 +284,9 @@ impl Kernels {
         let all_tiles = tiles.saturating_mul(batch.experts());
         match form {
             Form::Plain(dtype) if batch.single() && self.of_quants(dtype) => {
-                let (s, depth) = (self.subgroup, QUANT_DEPTH[usize::from(dtype == Dtype::Q5K)]);
-                let subgroups = self.quant_subgroups(dtype, all_tiles, tile_rows, columns);
+                let s = self.subgroup;
+                let depth = quant_tiles(dtype).into_iter().find(|tile| tile.0 == tile_rows).map_or(1, |tile| tile.1);
+                let subgroups = self.quant_subgroups(dtype, all_tiles, (tile_rows, depth), columns);
                 let constants = batch.told(vec![s * subgroups, s, subgroups, tile_rows, depth]);
                 let kernel = self.get(format!("matmul_quant_{dtype}"), constants, Some(s))?;
                 Ok(Multiply { kernel, groups: [tiles, batch.rows(), 1] })
@@ -268,7 +303,7 @@ impl Kernels {
                 Ok(Multiply { kernel, groups: [tiles, groups_of(wide), 1] })
             }
             Form::Packed { codec, source } if !batch.single() && self.matrices => {
-                let subgroups = self.subgroups_for(all_tiles, columns, MATRIX_SUBGROUPS);
+                let subgroups = self.matrix_subgroups(all_tiles, columns);
                 let constants = vec![self.subgroup * subgroups, WIDE, 0, subgroups, source_code(source), 1];
                 let kernel = self.get(format!("matrix_{codec}"), batch.told(constants), Some(self.subgroup))?;
                 Ok(Multiply { kernel, groups: [tiles, groups_of(WIDE), 1] })
@@ -276,7 +311,7 @@ impl Kernels {
             Form::Packed { codec, source } => {
                 let gpu = self.subgroups > 1;
                 let wide = if gpu && !batch.single() { 4 } else { 1 };
-                let subgroups = if gpu { self.subgroups_for(all_tiles, columns, PACKED_SUBGROUPS) } else { 1 };
+                let subgroups = if gpu { self.packed_subgroups(all_tiles, columns, batch) } else { 1 };
                 let (s, source) = (self.subgroup, source_code(source));
                 let constants = vec![s * subgroups, wide, s, subgroups, source];
                 let kernel = self.get(format!("matmul_{codec}"), batch.told(constants), Some(s))?;
@@ -286,7 +321,7 @@ impl Kernels {
     }
 
     /// Subgroups a workgroup that share out the columns of quants: a lane of theirs has a piece, of 64 columns or a small block.
-    fn quant_subgroups(&self, dtype: Dtype, tiles: u32, tile_rows: u32, columns: u32) -> u32 {
+    fn quant_subgroups(&self, dtype: Dtype, tiles: u32, (tile_rows, depth): (u32, u32), columns: u32) -> u32 {
         let s = self.subgroup;
         let strips = columns.div_ceil(s * dtype.block_len().min(64));
         // blocks of Q6_K take so much shared memory that more subgroups are no faster
@@ -294,15 +329,28 @@ impl Kernels {
         // as evenly as may be
         let wanted = strips.div_ceil(strips.div_ceil(most));
         // what `matmul_quant.comp` and `quant.glsl` take of it, at the most
-        let lines = (s * 20).max(tile_rows * (s + 1) + 3) * 4;
+        let quads = (s * (dtype.block_len().min(64) / 8 + 1)).max(tile_rows * (s / 4 + 1));
+        let lines = 16 * quads + 4 * tile_rows;
         let pieces = (dtype.block_len() / 64).max(1);
-        let staged = ((s / pieces * dtype.block_bytes() + 29) / 16).div_ceil(s) * s * 16 * QUANT_DEPTH[0];
+        let staged = ((s / pieces * dtype.block_bytes() + 29) / 16).div_ceil(s) * s * 16 * depth;
         wanted.min(self.shared / (lines + staged)).min(self.most / s).max(1)
     }
 
-    /// Subgroups a workgroup that share out the chunks of 128 columns; each has one at least.
-    fn subgroups_for(&self, tiles: u32, columns: u32, [few, many]: [u32; 2]) -> u32 {
-        let wanted = if tiles < MANY_TILES { few } else { many };
+    /// Subgroups a workgroup that share out the chunks of 128 columns. Each has one at least, but where there is more to do than the
+    /// product they are two, and two matrices have half of them each.
+    fn packed_subgroups(&self, tiles: u32, columns: u32, batch: Batch) -> u32 {
+        let (least, matrices) = match batch {
+            Batch::One { gated, .. } => (2, 1 + u32::from(gated)),
+            _ => (1, 1),
+        };
+        let most = (PACKED_SUBGROUPS[1].min(self.most / self.subgroup) / matrices).max(1);
+        let wanted = (1 << (PACKED_AT_WORK / tiles.max(1)).max(1).ilog2()).max(PACKED_SUBGROUPS[0]);
+        (columns.div_ceil(128).clamp(1, wanted.min(most)) * matrices).max(least)
+    }
+
+    /// The same for products on matrices.
+    fn matrix_subgroups(&self, tiles: u32, columns: u32) -> u32 {
+        let wanted = MATRIX_SUBGROUPS[usize::from(tiles >= MANY_TILES)];
         columns.div_ceil(128).clamp(1, wanted.min(self.most / self.subgroup).max(1))
     }
 
@@ -369,13 +417,7 @@ impl Kernels {
 
     /// activation(gate) * up, or activation(up).
     pub fn activate(&self, activation: Activation, gated: bool) -> Result<Arc<Pipeline>, EngineError> {
-        let code = match activation {
-            Activation::Silu => 0,
-            Activation::GeluTanh => 1,
-            Activation::GeluErf => 2,
-            Activation::ClampedSwiglu => 3,
-        };
-        self.get("activate", vec![self.local, code, gated.into()], None)
+        self.get("activate", vec![self.local, activation_code(activation), gated.into()], None)
     }
 
     /// y = scale * (x + bias), or that added to y.

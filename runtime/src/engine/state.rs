@@ -2,7 +2,7 @@
 
 use symbiote_format::{Experts, ModelConfig};
 
-use super::kernels::WIDE;
+use super::kernels::{PACKED_TILE, WIDE};
 use super::{EngineError, KvType};
 use crate::gpu::{Buffer, Gpu, Memory};
 
@@ -27,6 +27,8 @@ pub struct Activations {
     pub hidden: Buffer,
     /// x of a product as cooperative matrices take it, see [`split_bytes`].
     pub halves: Buffer,
+    /// Sums of squares of the residual stream, of each workgroup of the product that wrote it.
+    pub squares: Buffer,
     /// Attention in stretches: arrivals `[heads rounded up to 4]` u32, 0 between dispatches, and what stretches leave
     /// `[splits][heads][head size + 2]`.
     pub partial: Buffer,
@@ -104,6 +106,8 @@ impl Activations {
         let rows = |name, width| (name, rows_bytes(batch, width), Memory::Device);
         let logits = u64::from(LOGIT_ROWS) * u64::from(stride(c.vocab_size)) * 4;
         let partial = arrivals(c) + u64::from(splits) * u64::from(c.head_count) * u64::from(c.head_dim + 2) * 4;
+        // a row a workgroup at the worst, or some lanes of a tile of packed rows
+        let squares = u64::from(c.hidden_size) * u64::from(PACKED_TILE) * 4;
         let sets = 1 + u64::from(c.design.local_rope_base.is_some());
         let mut sizes = vec![
             ("tokens", 2 * u64::from(batch) * 4, Memory::Host),
@@ -115,6 +119,7 @@ impl Activations {
             rows("up", (1 + u32::from(c.design.gated)) * ffn),
             rows("hidden", ffn),
             ("halves", halves, Memory::Device),
+            ("squares", squares, Memory::Device),
             ("partial", partial, Memory::Device),
             ("logits", logits, Memory::Device),
             ("readback", logits, Memory::Host),
@@ -138,10 +143,11 @@ impl Activations {
             up: next()?,
             hidden: next()?,
             halves: next()?,
+            squares: next()?,
             partial: next()?,
             logits: next()?,
             readback: next()?,
-            experts: if sizes.len() > 12 { Some(ExpertActivations::new(next)?) } else { None },
+            experts: if sizes.len() > 13 { Some(ExpertActivations::new(next)?) } else { None },
         };
         let mut recorder = gpu.recorder("no arrivals")?;
         recorder.fill(&activations.partial, 0, activations.partial.len(), 0);

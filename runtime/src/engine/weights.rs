@@ -10,6 +10,7 @@ use symbiote_format::{Archive, ArchivedIndex, ArchivedPart, Codec, Dtype, ModelC
 use symbiote_shaders::{PartArgs, VectorArgs};
 
 use super::EngineError;
+use super::kernels::Kernels;
 use crate::residency::{Need, PackTraffic};
 
 pub use mixture::{ExpertProduct, Mixture, Shared};
@@ -85,8 +86,10 @@ pub struct Product {
     pub parts: Vec<PartArgs>,
     /// Tiles of the parts.
     pub tiles: u32,
-    /// Rows of a tile.
+    /// Rows of a tile; of W and of V together where these go side by side.
     pub tile_rows: u32,
+    /// The parts are those of W, then those of V, alike.
+    pub paired: bool,
     /// Device address of the parts, once they are there.
     pub table: u64,
     /// Device address of the grid that the stored type refers to, likewise; 0 if it refers to none.
@@ -149,7 +152,7 @@ pub struct Layer {
 #[derive(Clone, Debug)]
 pub enum Ffn {
     /// One network for every token.
-    Dense(Dense),
+    Dense(Box<Dense>),
     /// Some of many networks, chosen token by token.
     Mixture(Box<Mixture>),
 }
@@ -159,6 +162,8 @@ pub enum Ffn {
 pub struct Dense {
     /// gate and up: `[2 * ffn, hidden]`; without a gate `[ffn, hidden]`.
     pub up: Operation,
+    /// The same rows, a tile of gate's with as many of up's, where a product of one token gates what it makes.
+    pub gated: Option<Operation>,
     /// Biases of gate and up `[ffn]`.
     pub up_bias: [Option<Vector>; 2],
     /// down: `[hidden, ffn]`.
@@ -183,11 +188,11 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads the tables of `archive`; of products with so many rows of a form, a workgroup takes `tile_rows`.
-    pub fn new(archive: &Archive<'_>, tile_rows: &dyn Fn(Form, u32) -> u32) -> Result<Self, EngineError> {
+    /// Reads the tables of `archive` for the products of `kernels`.
+    pub fn new(archive: &Archive<'_>, kernels: &Kernels) -> Result<Self, EngineError> {
         use TensorKind as Kind;
         let config = archive.config();
-        let find = Finder::new(archive.index(), tile_rows);
+        let find = Finder::new(archive.index(), kernels);
         let layers = (0..config.layer_count).map(|l| find.layer(config, l)).collect::<Result<_, _>>()?;
         let hidden = config.hidden_size;
         let head = if config.tied_embeddings { Kind::TokenEmbedding } else { Kind::Output };
@@ -208,17 +213,59 @@ impl Weights {
 }
 
 impl Product {
+    /// The parts, those of W where there are V's.
+    pub fn own_parts(&self) -> &[PartArgs] {
+        &self.parts[..self.parts.len() / (1 + usize::from(self.paired))]
+    }
+
     /// Runs of tiles that lie in `packs`.
     pub fn tiles_in(&self, packs: &[usize]) -> Vec<Range<u32>> {
-        let ends = self.parts.iter().skip(1).map(|part| part.first_tile).chain([self.tiles]);
+        let parts = self.own_parts();
+        let ends = parts.iter().skip(1).map(|part| part.first_tile).chain([self.tiles]);
         let mut runs: Vec<Range<u32>> = Vec::new();
-        for (part, end) in self.parts.iter().zip(ends).filter(|(part, _)| packs.contains(&(part.pack as usize))) {
+        for (part, end) in parts.iter().zip(ends).filter(|(part, _)| packs.contains(&(part.pack as usize))) {
             match runs.last_mut() {
                 Some(run) if run.end == part.first_tile => run.end = end,
                 _ => runs.push(part.first_tile..end),
             }
         }
         runs
+    }
+}
+
+impl Operation {
+    /// Its products of one token take on what lies beside them.
+    pub fn fuses(&self, kernels: &Kernels) -> bool {
+        self.products.iter().all(|product| kernels.fuses(product.form))
+    }
+
+    /// The product whose first `width` rows are W and the others V, as one that goes through both side by side; none where their
+    /// parts differ, or are of several forms.
+    fn gated(&self, width: u32) -> Option<Self> {
+        let [product] = &self.products[..] else { return None };
+        let (w, v) = product.parts.split_at(product.parts.len() / 2);
+        let alike =
+            |(w, v): (&PartArgs, &PartArgs)| (w.pack, w.rows, w.first_row + width) == (v.pack, v.rows, v.first_row);
+        if w.len() != v.len() || self.rows != 2 * width || !w.iter().zip(v).all(alike) {
+            return None;
+        }
+        let of_each = product.form.pair_rows(product.tile_rows)?;
+        let mut product = Product { paired: true, tiles: 0, ..product.clone() };
+        for part in &mut product.parts[..w.len()] {
+            part.first_tile = product.tiles;
+            product.tiles += part.rows.div_ceil(of_each);
+        }
+        Some(Self { rows: width, products: vec![product], packs: self.packs.clone() })
+    }
+}
+
+impl Form {
+    /// Rows of W, and of V, of a tile of both that has so many.
+    fn pair_rows(self, tile_rows: u32) -> Option<u32> {
+        match self {
+            Self::Packed { .. } => Some(tile_rows), // these are as they are stored
+            Self::Plain(_) | Self::Narrowed(_) => tile_rows.is_multiple_of(2).then_some(tile_rows / 2),
+        }
     }
 }
 
@@ -260,7 +307,10 @@ impl Layer {
         let mut all: Vec<&mut Product> = Vec::new();
         all.extend(self.qkv.products.iter_mut().chain(&mut self.output.product.products));
         match &mut self.ffn {
-            Ffn::Dense(ffn) => all.extend(ffn.up.products.iter_mut().chain(&mut ffn.down.product.products)),
+            Ffn::Dense(ffn) => {
+                let gated = ffn.gated.iter_mut().flat_map(|gated| &mut gated.products);
+                all.extend(ffn.up.products.iter_mut().chain(gated).chain(&mut ffn.down.product.products));
+            }
             Ffn::Mixture(mixture) => all.extend(mixture.products_mut()),
         }
         all
@@ -351,7 +401,7 @@ pub fn packs_of(vectors: impl IntoIterator<Item = Vector>) -> Vec<usize> {
 /// Looks tensors up by what they are.
 struct Finder<'a> {
     index: &'a ArchivedIndex,
-    tile_rows: &'a dyn Fn(Form, u32) -> u32,
+    kernels: &'a Kernels,
     /// By kind and layer; several where each expert has its own.
     tensors: HashMap<(u16, u32), Vec<usize>>,
     /// The rows of every tensor, in order.
@@ -367,7 +417,7 @@ struct Place<'a> {
 }
 
 impl<'a> Finder<'a> {
-    fn new(index: &'a ArchivedIndex, tile_rows: &'a dyn Fn(Form, u32) -> u32) -> Self {
+    fn new(index: &'a ArchivedIndex, kernels: &'a Kernels) -> Self {
         let mut places = vec![Vec::new(); index.tensors.len()];
         for (pack, p) in (0u32..).zip(index.packs.iter()) {
             let first = p.first_part.to_native() as usize;
@@ -381,7 +431,7 @@ impl<'a> Finder<'a> {
         for (i, t) in index.tensors.iter().enumerate() {
             tensors.entry((t.kind.to_native(), t.layer.to_native())).or_default().push(i);
         }
-        Self { index, tile_rows, tensors, places }
+        Self { index, kernels, tensors, places }
     }
 
     fn has(&self, kind: TensorKind, layer: u32) -> bool {
@@ -470,7 +520,7 @@ impl<'a> Finder<'a> {
             ffn_norm: self.norm(c, [Kind::FfnNorm, Kind::FfnNormBias], l)?,
             ffn: match &c.design.experts {
                 Some(experts) if self.has(Kind::Router, l) => Ffn::Mixture(Box::new(self.mixture(experts, l, hidden)?)),
-                _ => Ffn::Dense(self.dense(c, l)?),
+                _ => Ffn::Dense(Box::new(self.dense(c, l)?)),
             },
         })
     }
@@ -483,9 +533,13 @@ impl<'a> Finder<'a> {
             (false, true) => vec![(Kind::FfnGate, ffn), (Kind::FfnUp, ffn)],
             (false, false) => vec![(Kind::FfnUp, ffn)],
         };
+        let up = self.operation(l, &up, hidden)?;
+        let up_bias = [self.optional(Kind::FfnGateBias, l, ffn)?, self.optional(Kind::FfnUpBias, l, ffn)?];
+        let gates = c.design.gated && up_bias == [None; 2] && up.fuses(self.kernels);
         Ok(Dense {
-            up: self.operation(l, &up, hidden)?,
-            up_bias: [self.optional(Kind::FfnGateBias, l, ffn)?, self.optional(Kind::FfnUpBias, l, ffn)?],
+            gated: gates.then(|| up.gated(ffn)).flatten(),
+            up,
+            up_bias,
             down: Output {
                 product: self.operation(l, &[(Kind::FfnDown, hidden)], ffn)?,
                 bias: self.optional(Kind::FfnDownBias, l, hidden)?,
@@ -536,13 +590,14 @@ impl<'a> Finder<'a> {
             for &Place { pack, offset, part } in &self.places[tensor] {
                 let form = self.form(part, dtype, columns)?;
                 let at = operation.products.iter().position(|p| p.form == form).unwrap_or_else(|| {
-                    let tile_rows = (self.tile_rows)(form, all_rows);
+                    let tile_rows = self.kernels.tile_rows(form, all_rows);
                     operation.products.push(Product {
                         form,
                         columns,
                         parts: Vec::new(),
                         tiles: 0,
                         tile_rows,
+                        paired: false,
                         table: 0,
                         grid: 0,
                     });

@@ -75,9 +75,7 @@ fn vram(gpu: &Gpu, time: Duration) -> Result<f64, EngineError> {
         y_stride: rows,
         add: 0,
         halves: x.address(),
-        experts: 0,
-        group_rows: 0,
-        pad: 0,
+        ..MatmulArgs::default()
     };
     let form = Form::Plain(Dtype::F32);
     let tile_rows = kernels.tile_rows(form, rows);

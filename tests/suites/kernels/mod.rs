@@ -8,7 +8,7 @@
 //! | `quant` | the kernel for quants on a GPU |
 //! | `packed`, `narrowed` | the same over packed parts, and over halves with exceptions |
 //! | `norm`, `heads`, `attention`, `activate` | the rest of a layer |
-//! | `attention_token` | what a pass of one token does at once on a GPU |
+//! | `attention_token`, `fused` | what a pass of one token does at once on a GPU |
 //!
 //! A kernel that relies on the size of a subgroup runs with every size of the device. Nothing else depends on the device.
 
@@ -17,6 +17,7 @@ mod attention;
 mod attention_token;
 mod embed;
 mod expected;
+mod fused;
 mod heads;
 mod matmul;
 mod narrowed;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use symbiote_format::{ModelConfig, RopeLayout, Turn};
 
 use super::{Kernels, MOST_STRETCHES};
+use crate::engine::weights::Form;
 use crate::engine::{EngineError, KvType};
 use crate::gpu::Pipeline;
 
@@ -18,6 +19,16 @@ const ATTENTION_SHARED: u32 = 40 << 10;
 const LEAST_STRETCH: u32 = 256;
 
 impl Kernels {
+    /// Products of one token over weights of this form take on what lies beside them: of an RMSNorm the weights go to the product
+    /// before it and the factor to the one after it, and a gate to the product that makes its two sides.
+    pub fn fuses(&self, form: Form) -> bool {
+        match form {
+            Form::Packed { .. } => self.subgroups > 1,
+            Form::Plain(dtype) => self.of_quants(dtype),
+            Form::Narrowed(_) => false,
+        }
+    }
+
     /// One token's attention takes heads of this size in one dispatch.
     pub fn attends_at_once(&self, config: &ModelConfig) -> bool {
         self.subgroups > 1 && config.head_dim.is_multiple_of(8)

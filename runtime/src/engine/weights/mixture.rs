@@ -167,9 +167,18 @@ impl Finder<'_> {
                 }
                 let form = self.form(place.part, dtype, columns)?;
                 let found = products.iter().position(|p| p.form == form).unwrap_or_else(|| {
-                    let tile_rows = (self.tile_rows)(form, all_rows);
+                    let tile_rows = self.kernels.tile_rows(form, all_rows);
                     let parts = vec![PartArgs::default(); count as usize * part_count];
-                    products.push(Product { form, columns, parts, tiles: 0, tile_rows, table: 0, grid: 0 });
+                    products.push(Product {
+                        form,
+                        columns,
+                        parts,
+                        tiles: 0,
+                        tile_rows,
+                        paired: false,
+                        table: 0,
+                        grid: 0,
+                    });
                     products.len() - 1
                 });
                 products[found].parts[expert * part_count + at] =
