@@ -38,6 +38,7 @@ void main() {
   const uint pieces = a.columns_ / PIECE;
   F32x4s x_at = F32x4s(a.x + uint64_t(gl_WorkGroupID.y) * a.x_stride * 4);
 
+  float squares_x = 0.0;
   float sums[SUMS];  // of rows lane, lane + LANES, ..
   [[unroll]] for (uint i = 0; i < SUMS; i++) sums[i] = 0.0;
   for (uint first = gl_SubgroupID * LANES; first < pieces; first += SUBGROUPS * LANES) {
@@ -45,6 +46,7 @@ void main() {
 #define ROW(r) ((r < here_rows ? row_w : row_v) + (strip + uint64_t(r) * row_bytes))
     uvec4 raw[DEPTH][LOADS];
     [[unroll]] for (uint j = 0; j < DEPTH; j++) fetch(raw[j], ROW(min(j, rows - 1)), here, lane);
+    if (first == 0) squares_x = squares_of_x();  // while weights are on their way
 
     vec4 x[PIECE / 4];
     [[unroll]] for (uint pass = 0; pass < 2; pass++) {
@@ -91,7 +93,7 @@ void main() {
   [[unroll]] for (uint i = 0; i < SUMS; i++) {
     if (lane + i * LANES < ROWS) totals[gl_SubgroupID * ROWS + lane + i * LANES] = sums[i];
   }
-  const float factor = gl_SubgroupID == 0 ? factor_of_x() : 0.0;
+  const float factor = gl_SubgroupID == 0 ? factor_of_x(squares_x) : 0.0;
   barrier();
   if (gl_SubgroupID != 0) return;
   float squares = 0.0;

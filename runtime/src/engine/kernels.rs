@@ -30,10 +30,8 @@ const PACKED_SUBGROUPS: [u32; 2] = [4, 32];
 const MATRIX_SUBGROUPS: [u32; 2] = [8, 4];
 /// Most subgroups that share a row of a norm: what every device is found to allow, and half of what `reduce.glsl` adds up.
 const REDUCED_SUBGROUPS: u32 = 32;
-/// Rows that are many.
-const MANY_ROWS: u32 = 8192;
-/// Subgroups that share out the columns of a tile of quants, at most, where tiles are few and where they are [`MANY_TILES`].
-const QUANT_SUBGROUPS: [u32; 2] = [8, 4];
+/// Columns that the subgroups of a tile of quants take at once; of few tiles, twice as many.
+const QUANT_COLUMNS: u32 = 4096;
 /// Shared memory that one subgroup of `matmul_quant.comp` does with, whatever its size and the type.
 const QUANT_SHARED: u32 = 32 << 10;
 /// Tiles that fill a large device: four for each of some hundred cores.
@@ -149,15 +147,15 @@ impl Probed {
     }
 }
 
-/// Rows of a tile of quants on a GPU, and of these on their way at once, where rows are fewer than [`MANY_ROWS`] and where not: x is
-/// loaded once for all of them, few tiles leave a device idle, and what is on its way takes registers.
-fn quant_tiles(dtype: Dtype) -> [(u32, u32); 2] {
+/// Rows of a tile of quants on a GPU, and of these on their way at once: x is loaded once for all of them, but few tiles leave a
+/// device idle, and what is on its way takes registers. They do not depend on the product: kernels that differ displace each other
+/// in the caches of instructions, which cost a layer more than their tiles could gain.
+fn quant_tile(dtype: Dtype) -> (u32, u32) {
     match dtype {
-        Dtype::Q4K => [(8, 2); 2],
-        Dtype::Q6K => [(8, 2), (16, 2)],
+        Dtype::Q4K => (8, 2),
         // its blocks are large and not staged
-        Dtype::Q5K => [(16, 1); 2],
-        _ => [(16, 2); 2],
+        Dtype::Q5K => (16, 1),
+        _ => (16, 2),
     }
 }
 
@@ -210,11 +208,11 @@ impl Kernels {
         }
     }
 
-    /// Rows that a workgroup takes of a product with `rows` of this form.
-    pub fn tile_rows(&self, form: Form, rows: u32) -> u32 {
+    /// Rows that a workgroup takes of a product of this form.
+    pub fn tile_rows(&self, form: Form) -> u32 {
         match form {
             Form::Packed { .. } => PACKED_TILE,
-            Form::Plain(dtype) if self.of_quants(dtype) => quant_tiles(dtype)[usize::from(rows >= MANY_ROWS)].0,
+            Form::Plain(dtype) if self.of_quants(dtype) => quant_tile(dtype).0,
             Form::Plain(_) | Form::Narrowed(_) => self.subgroups * self.rows,
         }
     }
@@ -285,9 +283,9 @@ impl Kernels {
         match form {
             Form::Plain(dtype) if batch.single() && self.of_quants(dtype) => {
                 let s = self.subgroup;
-                let depth = quant_tiles(dtype).into_iter().find(|tile| tile.0 == tile_rows).map_or(1, |tile| tile.1);
-                let subgroups = self.quant_subgroups(dtype, all_tiles, (tile_rows, depth), columns);
-                let constants = batch.told(vec![s * subgroups, s, subgroups, tile_rows, depth]);
+                let subgroups = self.quant_subgroups(dtype, all_tiles, columns);
+                let (rows, depth) = quant_tile(dtype);
+                let constants = batch.told(vec![s * subgroups, s, subgroups, rows, depth]);
                 let kernel = self.get(format!("matmul_quant_{dtype}"), constants, Some(s))?;
                 Ok(Multiply { kernel, groups: [tiles, batch.rows(), 1] })
             }
@@ -321,16 +319,16 @@ impl Kernels {
     }
 
     /// Subgroups a workgroup that share out the columns of quants: a lane of theirs has a piece, of 64 columns or a small block.
-    fn quant_subgroups(&self, dtype: Dtype, tiles: u32, (tile_rows, depth): (u32, u32), columns: u32) -> u32 {
-        let s = self.subgroup;
-        let strips = columns.div_ceil(s * dtype.block_len().min(64));
-        // blocks of Q6_K take so much shared memory that more subgroups are no faster
-        let most = QUANT_SUBGROUPS[usize::from(tiles >= MANY_TILES || dtype == Dtype::Q6K)];
+    fn quant_subgroups(&self, dtype: Dtype, tiles: u32, columns: u32) -> u32 {
+        let (s, (rows, depth)) = (self.subgroup, quant_tile(dtype));
+        let strip = s * dtype.block_len().min(64);
+        let strips = columns.div_ceil(strip);
+        let most = (QUANT_COLUMNS / strip).max(1) * if tiles < MANY_TILES { 2 } else { 1 };
         // as evenly as may be
         let wanted = strips.div_ceil(strips.div_ceil(most));
         // what `matmul_quant.comp` and `quant.glsl` take of it, at the most
-        let quads = (s * (dtype.block_len().min(64) / 8 + 1)).max(tile_rows * (s / 4 + 1));
-        let lines = 16 * quads + 4 * tile_rows;
+        let quads = (s * (dtype.block_len().min(64) / 8 + 1)).max(rows * (s / 4 + 1));
+        let lines = 16 * quads + 4 * rows;
         let pieces = (dtype.block_len() / 64).max(1);
         let staged = ((s / pieces * dtype.block_bytes() + 29) / 16).div_ceil(s) * s * 16 * depth;
         wanted.min(self.shared / (lines + staged)).min(self.most / s).max(1)

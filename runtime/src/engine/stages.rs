@@ -13,9 +13,9 @@ use crate::residency::{Lease, MemoryTier};
 /// computed on and one is being copied.
 const SHARE_OF_SLOTS: usize = 3;
 
-/// Commands after which the device is given what there is, so that it works while the rest is recorded: at first, when it has
-/// nothing to do, and as more of them are on their way.
-const ENOUGH: [u32; 2] = [6, 48];
+/// Commands after which the device is given what there is, so that it works while the rest is recorded: soon at first, as it has
+/// nothing to do, then twice as many each time, up to so many, as it pauses between submissions.
+const ENOUGH: [u32; 2] = [6, 192];
 
 /// Records commands, and submits them as the packs that they read come.
 pub struct Stages<'a> {

@@ -583,14 +583,13 @@ impl<'a> Finder<'a> {
     /// A product over tensors of `(kind, rows)`, their rows one after another in y.
     fn operation(&self, layer: u32, tensors: &[(TensorKind, u32)], columns: u32) -> Result<Operation, EngineError> {
         let mut operation = Operation { rows: 0, products: Vec::new(), packs: Vec::new() };
-        let all_rows = tensors.iter().map(|(_, rows)| rows).sum();
         for &(kind, rows) in tensors {
             let tensor = self.tensor(kind, layer)?;
             let dtype = self.dtype(tensor, rows, columns)?;
             for &Place { pack, offset, part } in &self.places[tensor] {
                 let form = self.form(part, dtype, columns)?;
                 let at = operation.products.iter().position(|p| p.form == form).unwrap_or_else(|| {
-                    let tile_rows = self.kernels.tile_rows(form, all_rows);
+                    let tile_rows = self.kernels.tile_rows(form);
                     operation.products.push(Product {
                         form,
                         columns,

@@ -78,7 +78,7 @@ fn vram(gpu: &Gpu, time: Duration) -> Result<f64, EngineError> {
         ..MatmulArgs::default()
     };
     let form = Form::Plain(Dtype::F32);
-    let tile_rows = kernels.tile_rows(form, rows);
+    let tile_rows = kernels.tile_rows(form);
     let multiply = kernels.product(form, Batch::Tokens(1), (rows.div_ceil(tile_rows), tile_rows), COLUMNS)?;
     let kept = Arc::new((weights, x, y, table, parts));
     let round = || -> Result<(), EngineError> {

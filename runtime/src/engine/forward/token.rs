@@ -91,7 +91,7 @@ impl Pass<'_> {
             squares: self.act.squares.address(),
             squares_count: begun.map_or(0, |begun| begun.squares),
             eps: self.config.norm_eps,
-            fused: u32::from(begun.is_some()) * MatmulArgs::ENDS | u32::from(gated) * MatmulArgs::GATED,
+            fused: u32::from(begun.is_some()) * MatmulArgs::ENDS + u32::from(gated) * MatmulArgs::GATED,
             ..MatmulArgs::default()
         };
         self.products(s, of.product, args, self.one(gated)).map(drop)

@@ -154,7 +154,6 @@ impl Finder<'_> {
         (count, columns): (u32, u32),
         packs: &[usize],
     ) -> Result<Vec<ExpertProduct>, EngineError> {
-        let all_rows: u32 = tensors.iter().map(|(_, rows)| rows).sum();
         let part_count = tensors.len();
         let mut products: Vec<Product> = Vec::new();
         for expert in 0..count as usize {
@@ -167,7 +166,7 @@ impl Finder<'_> {
                 }
                 let form = self.form(place.part, dtype, columns)?;
                 let found = products.iter().position(|p| p.form == form).unwrap_or_else(|| {
-                    let tile_rows = self.kernels.tile_rows(form, all_rows);
+                    let tile_rows = self.kernels.tile_rows(form);
                     let parts = vec![PartArgs::default(); count as usize * part_count];
                     products.push(Product {
                         form,
