@@ -1,9 +1,12 @@
 //! An archive in memory: checked once, then used in place.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::validate::validate;
 use crate::{
-    ArchivedIndex, ArchivedWeightPack, FormatError, Header, ModelConfig, Result, SEGMENT_ALIGN, SegmentCheck, Sha256,
-    align_up,
+    ArchivedIndex, ArchivedWeightPack, Coaccess, FormatError, Header, ModelConfig, PackRole, Result, SEGMENT_ALIGN,
+    SegmentCheck, Sha256, align_up,
 };
 
 /// A checked archive over the bytes of a whole file (a memory map, as a rule).
@@ -13,6 +16,7 @@ pub struct Archive<'a> {
     index: &'a ArchivedIndex,
     index_sha256: [u8; 32],
     config: ModelConfig,
+    coaccess: Option<Arc<Coaccess>>,
 }
 
 impl<'a> Archive<'a> {
@@ -27,8 +31,8 @@ impl<'a> Archive<'a> {
         }
         let index = rkyv::access::<ArchivedIndex, rkyv::rancor::Error>(index)
             .map_err(|e| FormatError::IndexMalformed { reason: e.to_string() })?;
-        let config = validate(index, header.index_offset)?;
-        Ok(Self { bytes, index, index_sha256: header.index_sha256, config })
+        let (config, coaccess) = validate(index, header.index_offset)?;
+        Ok(Self { bytes, index, index_sha256: header.index_sha256, config, coaccess: coaccess.map(Arc::new) })
     }
 
     /// The index, in place.
@@ -44,6 +48,35 @@ impl<'a> Archive<'a> {
     /// The model's hyperparameters.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// What texts did to the model's experts, if anybody has profiled it.
+    pub fn coaccess(&self) -> Option<&Coaccess> {
+        self.coaccess.as_deref()
+    }
+
+    /// Bytes of the experts that one token goes through, which is what a cache of experts must hold to be of use: of each layer
+    /// the longest, as many as a token uses. `None` for a model without experts.
+    pub fn token_cycle_bytes(&self) -> Option<u64> {
+        let used = self.config.design.experts.as_ref()?.used as usize;
+        let mut layers = BTreeMap::<u32, Vec<u64>>::new();
+        for pack in self.experts() {
+            layers.entry(pack.layer.to_native()).or_default().push(pack.len.to_native());
+        }
+        let longest = |mut lengths: Vec<u64>| {
+            lengths.sort_unstable_by(|a, b| b.cmp(a));
+            lengths.into_iter().take(used).sum::<u64>()
+        };
+        Some(layers.into_values().map(longest).sum())
+    }
+
+    /// Bytes of all experts.
+    pub fn expert_bytes(&self) -> u64 {
+        self.experts().map(|pack| pack.len.to_native()).sum()
+    }
+
+    fn experts(&self) -> impl Iterator<Item = &'a ArchivedWeightPack> {
+        self.index.packs.iter().filter(|pack| pack.role == PackRole::Expert.code())
     }
 
     /// Length of the whole file in bytes.

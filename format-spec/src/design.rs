@@ -4,6 +4,7 @@
 //! feed-forward network, learned positions, fused projections are there where their tensors are.
 
 use crate::experts::Experts;
+use crate::latent::Latent;
 use crate::limits;
 use crate::params::{ParamError, Reader, Writer, range};
 
@@ -36,8 +37,12 @@ pub struct Design {
     pub turns: Vec<Turn>,
     /// Base of the frequencies of [`Turn::Local`], which have no scaling.
     pub local_rope_base: Option<f32>,
+    /// Attention through latent vectors.
+    pub latent: Option<Latent>,
     /// The experts of layers that have a router.
     pub experts: Option<Experts>,
+    /// Rows and columns that share a factor, where factors are those of blocks ([`ScaleBlocks`](crate::ScaleBlocks)).
+    pub scale_block: Option<[u32; 2]>,
 }
 
 /// Normalisation.
@@ -89,7 +94,9 @@ impl Default for Design {
             windows: Vec::new(),
             turns: Vec::new(),
             local_rope_base: None,
+            latent: None,
             experts: None,
+            scale_block: None,
         }
     }
 }
@@ -149,7 +156,9 @@ impl Design {
             let code = |turn: &Turn| TURNS.iter().find(|(t, _)| t == turn).map_or(0, |(_, code)| *code);
             w.numbers("rope.turns", self.turns.iter().map(|turn| f64::from(code(turn))).collect());
         }
+        self.latent.iter().for_each(|latent| latent.write(w));
         self.experts.iter().for_each(|experts| experts.write(w));
+        self.scale_block.iter().for_each(|block| w.numbers(SCALE_BLOCK, block.map(f64::from).to_vec()));
     }
 
     /// What is in the index, and Llama's value for the rest.
@@ -170,7 +179,9 @@ impl Design {
             windows: r.optional_u32s("attention.windows", limits::CONTEXT)?,
             turns: turns(r.optional_u32s("rope.turns", 2)?),
             local_rope_base: r.optional_f32("rope.local_base", TINY, ANY)?,
+            latent: Latent::read(r)?,
             experts: Experts::read(r)?,
+            scale_block: scale_block(r)?,
         })
     }
 
@@ -187,6 +198,20 @@ impl Design {
             return Err(ParamError::Missing { key: "rope.local_base" });
         }
         Ok(())
+    }
+}
+
+const SCALE_BLOCK: &str = "scale_block";
+
+/// Any number of rows, and of columns a power of two.
+fn scale_block(r: &mut Reader) -> Result<Option<[u32; 2]>, ParamError> {
+    if !r.has(SCALE_BLOCK) {
+        return Ok(None);
+    }
+    let found = r.optional_u32s(SCALE_BLOCK, limits::WIDTH)?;
+    match found[..] {
+        [rows, columns] if rows > 0 && columns >= 16 && columns.is_power_of_two() => Ok(Some([rows, columns])),
+        _ => Err(range(SCALE_BLOCK, format!("{found:?}"), "rows above 0, and columns that are a power of two from 16")),
     }
 }
 

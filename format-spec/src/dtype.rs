@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How a tensor's elements are stored. The codes are ggml's type numbers, so a GGUF type and a `.pak` type are one number.
+/// How a tensor's elements are stored. Codes below 256 are ggml's type numbers, so a GGUF type and a `.pak` type are one number.
 ///
 /// Quantised types store *blocks*: [`block_len`](Self::block_len) consecutive elements of one row in
 /// [`block_bytes`](Self::block_bytes) bytes. Plain types are blocks of one.
@@ -35,10 +35,23 @@ pub enum Dtype {
     Tq1_0 = 34,
     Tq2_0 = 35,
     Mxfp4 = 39,
+    F8E4M3 = 256,
+    F8E5M2 = 257,
+    I8 = 24,
+    I16 = 25,
+    I32 = 26,
+    I64 = 27,
+    F64 = 28,
+    F8E8M0 = 258,
+    U8 = 259,
+    U16 = 260,
+    U32 = 261,
+    U64 = 262,
+    Bool = 263,
 }
 
 impl Dtype {
-    /// Every stored type, in the order of its code.
+    /// The types of weights that need nothing beside them, in the order of their codes.
     pub const ALL: [Self; 25] = [
         Self::F32,
         Self::F16,
@@ -67,9 +80,48 @@ impl Dtype {
         Self::Mxfp4,
     ];
 
+    /// Numbers of 8 bits: a weight is one of them and a factor from a tensor beside it ([`ScaleBlocks`](crate::ScaleBlocks)).
+    /// E4M3 has no infinities, as in OCP's "8-bit floating point specification".
+    pub const FLOAT8: [Self; 2] = [Self::F8E4M3, Self::F8E5M2];
+
+    /// Types that are kept so that `extract` returns them: nothing is computed with them.
+    pub const KEPT: [Self; 11] = [
+        Self::I8,
+        Self::I16,
+        Self::I32,
+        Self::I64,
+        Self::F64,
+        Self::F8E8M0,
+        Self::U8,
+        Self::U16,
+        Self::U32,
+        Self::U64,
+        Self::Bool,
+    ];
+
+    /// Every stored type.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain(Self::FLOAT8).chain(Self::KEPT)
+    }
+
     /// The type with this code, if there is one.
     pub fn from_code(code: u16) -> Option<Self> {
-        Self::ALL.into_iter().find(|d| *d as u16 == code)
+        Self::all().find(|d| *d as u16 == code)
+    }
+
+    /// A tensor beside has factors for it.
+    pub const fn is_scaled(self) -> bool {
+        matches!(self, Self::F8E4M3 | Self::F8E5M2)
+    }
+
+    /// Plain numbers that kernels add or multiply as they are.
+    pub const fn is_plain(self) -> bool {
+        matches!(self, Self::F32 | Self::F16 | Self::Bf16)
+    }
+
+    /// Nothing is computed with it.
+    pub fn is_kept_only(self) -> bool {
+        Self::KEPT.contains(&self)
     }
 
     /// The number that stands for this type in an archive.
@@ -120,6 +172,19 @@ impl Dtype {
             Self::Tq1_0 => ("TQ1_0", 256, 54),
             Self::Tq2_0 => ("TQ2_0", 256, 66),
             Self::Mxfp4 => ("MXFP4", 32, 17),
+            Self::F8E4M3 => ("F8_E4M3", 1, 1),
+            Self::F8E5M2 => ("F8_E5M2", 1, 1),
+            Self::I8 => ("I8", 1, 1),
+            Self::I16 => ("I16", 1, 2),
+            Self::I32 => ("I32", 1, 4),
+            Self::I64 => ("I64", 1, 8),
+            Self::F64 => ("F64", 1, 8),
+            Self::F8E8M0 => ("F8_E8M0", 1, 1),
+            Self::U8 => ("U8", 1, 1),
+            Self::U16 => ("U16", 1, 2),
+            Self::U32 => ("U32", 1, 4),
+            Self::U64 => ("U64", 1, 8),
+            Self::Bool => ("BOOL", 1, 1),
         }
     }
 

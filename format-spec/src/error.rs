@@ -1,7 +1,7 @@
 //! Why an archive is refused: one variant a broken rule.
 
-use crate::ParamError;
 use crate::codec::CodecError;
+use crate::{CoaccessError, ParamError};
 
 /// A broken rule of the format. The caller adds the file's name.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -301,6 +301,40 @@ pub enum FormatError {
         /// The tensor.
         tensor: String,
     },
+    /// A tensor that something is computed with, of a type that is kept only.
+    #[error("tensor {name} is stored as {dtype}, which is kept and not computed with: it must be unused")]
+    KeptType {
+        /// The tensor.
+        name: String,
+        /// Its type.
+        dtype: &'static str,
+    },
+    /// A tensor whose type needs factors, without them.
+    #[error("tensor {name} is stored as {dtype} and has no factors: a scale must follow it in the index")]
+    NoScale {
+        /// The tensor.
+        name: String,
+        /// Its type.
+        dtype: &'static str,
+    },
+    /// Factors of nothing.
+    #[error("tensor {name} is a scale, and the tensor before it in the index needs none")]
+    StrayScale {
+        /// The tensor.
+        name: String,
+    },
+    /// Factors that do not fit.
+    #[error("tensor {name} of {} x {} {dtype} is no scale of {of}", .found[0], .found[1])]
+    ScaleShape {
+        /// The tensor.
+        name: String,
+        /// Its type.
+        dtype: &'static str,
+        /// Its rows and columns.
+        found: [u32; 2],
+        /// The tensor that it follows.
+        of: String,
+    },
     /// The index does not start where the last segment ends.
     #[error("the index is at {found} and the last segment ends at {expected}")]
     IndexGap {
@@ -336,6 +370,9 @@ pub enum FormatError {
     /// A hyperparameter that is missing or makes no sense.
     #[error(transparent)]
     Param(#[from] ParamError),
+    /// Co-access statistics that break a rule of theirs.
+    #[error(transparent)]
+    Coaccess(#[from] CoaccessError),
     /// A tokenizer whose tables disagree.
     #[error("the tokenizer cannot be used: {reason}")]
     Tokenizer {

@@ -22,6 +22,8 @@ pub struct Experts {
     pub scoring: Scoring,
     /// The weights of a token's experts are divided by their sum.
     pub normalized: bool,
+    /// Rows of gate and up alternate where they are in one tensor, and so do their biases; else all of gate come first.
+    pub interleaved: bool,
     /// Factor on those weights.
     pub scale: f32,
     /// Groups of neighbouring experts, all of one size; 1 for no groups.
@@ -63,6 +65,7 @@ impl Experts {
             shared_ffn_size: 0,
             scoring: Scoring::Softmax,
             normalized: true,
+            interleaved: false,
             scale: 1.0,
             groups: 1,
             groups_used: 1,
@@ -78,6 +81,9 @@ impl Experts {
         w.text("experts.scoring", name(&SCORINGS, self.scoring));
         w.number("experts.normalized", self.normalized);
         w.number("experts.scale", self.scale);
+        if self.interleaved {
+            w.number("experts.interleaved", true);
+        }
         if self.groups > 1 {
             w.number("experts.groups", self.groups);
             w.number("experts.groups_used", self.groups_used);
@@ -101,6 +107,7 @@ impl Experts {
             shared_ffn_size: r.u32("experts.shared_ffn_size", 0, limits::WIDTH)?,
             scoring: choice(r, "experts.scoring", &SCORINGS)?.ok_or(missing("experts.scoring"))?,
             normalized: r.bool("experts.normalized")?,
+            interleaved: r.has("experts.interleaved") && r.bool("experts.interleaved")?,
             scale: r.f32("experts.scale", f32::MIN_POSITIVE, f32::MAX)?,
             groups,
             groups_used: group(r, "experts.groups_used", groups)?,

@@ -32,7 +32,7 @@ pub struct Index {
     pub metadata: Vec<Metadata>,
     /// Where the archive came from.
     pub provenance: Provenance,
-    /// Named extras that a reader may skip: `coaccess`, `oracle`.
+    /// Named extras that a reader may skip; [`Coaccess`](crate::Coaccess) is in `coaccess` and `oracle`.
     pub annotations: Vec<Annotation>,
 }
 
@@ -179,6 +179,10 @@ pub struct Annotation {
 
 /// The archived twins of the types above, made by rkyv.
 pub mod archived {
+    pub use crate::coaccess::{
+        ArchivedCacheHits, ArchivedCoaccess, ArchivedDomain, ArchivedMixture, ArchivedSuccessor,
+    };
+
     pub use super::{
         ArchivedAnnotation, ArchivedIndex, ArchivedMetadata, ArchivedParam, ArchivedPart, ArchivedProvenance,
         ArchivedSource, ArchivedTensor, ArchivedTokenizer, ArchivedWeightPack,

@@ -7,6 +7,9 @@
 
 mod archive;
 mod byte_size;
+mod coaccess;
+mod coaccess_bytes;
+mod coaccess_error;
 pub mod codec;
 pub mod dequant;
 mod design;
@@ -16,6 +19,7 @@ mod experts;
 mod hash;
 mod header;
 mod index;
+mod latent;
 mod layout;
 pub mod limits;
 mod mixture;
@@ -23,11 +27,15 @@ mod model;
 mod params;
 mod role;
 mod rope;
+mod scales;
 mod segment_check;
 mod validate;
 
 pub use archive::Archive;
 pub use byte_size::{ByteSize, ByteSizeError};
+pub use coaccess::{CacheHits, Coaccess, Domain, Mixture, Successor, WARM_START};
+pub use coaccess_bytes::COACCESS_MAGIC;
+pub use coaccess_error::CoaccessError;
 pub use design::{Activation, Design, Norm, Turn};
 pub use dtype::Dtype;
 pub use error::FormatError;
@@ -38,11 +46,13 @@ pub use index::{
     Annotation, ArchivedIndex, ArchivedPart, ArchivedTensor, ArchivedTokenizer, ArchivedWeightPack, Index, Metadata,
     NO_ID, NO_LAYER, Param, Part, Provenance, STRIPS_RIGHT, Source, Tensor, Tokenizer, WeightPack, archived,
 };
+pub use latent::Latent;
 pub use layout::{HEADER_LEN, PART_ALIGN, SEGMENT_ALIGN, align_up, lay_out_parts};
 pub use model::ModelConfig;
 pub use params::ParamError;
 pub use role::{Codec, PackRole, TensorKind, TokenizerKind};
 pub use rope::{RopeLayout, RopeScaling};
+pub use scales::ScaleBlocks;
 pub use segment_check::SegmentCheck;
 pub use validate::check_index;
 

@@ -34,3 +34,13 @@ pub const EXPERTS: u32 = 4096;
 pub const EXPERTS_USED: u32 = 64;
 /// Largest head size that the attention kernels take.
 pub const HEAD_DIM: u32 = 256;
+/// Longest co-access statistics, in bytes.
+pub const COACCESS_BYTES: usize = 1 << 26;
+/// Most domains in co-access statistics.
+pub const DOMAINS: usize = 256;
+/// Longest name of a domain, in bytes.
+pub const DOMAIN_NAME_BYTES: usize = 64;
+/// Most successors of one expert in co-access statistics.
+pub const SUCCESSORS: usize = 64;
+/// Most sizes of a cache in co-access statistics.
+pub const CACHE_SIZES: usize = 256;

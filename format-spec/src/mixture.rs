@@ -100,7 +100,7 @@ fn packs(index: &ArchivedIndex, places: &[Option<OfExperts>]) -> Result<()> {
 
 /// True for what only mixtures have.
 fn is_of_mixture(kind: TensorKind) -> bool {
-    (TensorKind::Router..=TensorKind::SharedGateUp).contains(&kind)
+    (TensorKind::Router..=TensorKind::ExpertGateUpBias).contains(&kind)
 }
 
 /// True for what each expert has rows of.
@@ -118,6 +118,7 @@ fn shape(kind: TensorKind, experts: &Experts, config: &ModelConfig) -> [u32; 2] 
         K::ExpertDown => [hidden, ffn],
         K::RouterBias | K::ExpertScoreBias => [1, count],
         K::ExpertGateBias | K::ExpertUpBias => [count, ffn],
+        K::ExpertGateUpBias => [count, 2 * ffn],
         K::ExpertDownBias => [count, hidden],
         K::SharedGate | K::SharedUp => [shared, hidden],
         K::SharedGateUp => [2 * shared, hidden],

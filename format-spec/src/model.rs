@@ -30,7 +30,7 @@ pub struct ModelConfig {
     pub tied_embeddings: bool,
     /// Base of the rotary frequencies.
     pub rope_base: f32,
-    /// Leading dimensions of a head that are rotated; even.
+    /// Dimensions of a head that are rotated, the first, or the last of a model with latent attention; even.
     pub rope_dims: u32,
     /// Which two dimensions are rotated together.
     pub rope_layout: RopeLayout,
@@ -43,6 +43,16 @@ pub struct ModelConfig {
 const ANY: f32 = f32::MAX;
 
 impl ModelConfig {
+    /// Size of a head of values.
+    pub fn value_dim(&self) -> u32 {
+        self.design.latent.as_ref().map_or(self.head_dim, |latent| latent.value_dim)
+    }
+
+    /// What attention makes of a token, `heads * value size`.
+    pub fn attended_rows(&self) -> u32 {
+        self.head_count * self.value_dim()
+    }
+
     /// Query rows of the fused attention input, `heads * head_dim`.
     pub fn query_rows(&self) -> u32 {
         self.head_count * self.head_dim
@@ -118,6 +128,9 @@ impl ModelConfig {
                 return Err(range("rope.scaling.short", "a list", format!("{pairs} positive numbers, long likewise")));
             }
         }
+        if let Some(latent) = &self.design.latent {
+            latent.check([self.head_count, self.kv_head_count], self.head_dim, self.rope_dims)?;
+        }
         self.design.check(self.layer_count)
     }
 }
@@ -126,7 +139,7 @@ impl ModelConfig {
 mod tests {
     use super::*;
     use crate::design::{Activation, Norm, Turn};
-    use crate::{Experts, GroupScore, Scoring};
+    use crate::{Experts, GroupScore, Latent, Scoring};
 
     pub(crate) fn config() -> ModelConfig {
         ModelConfig {
@@ -160,7 +173,16 @@ mod tests {
                 original_context: 4096,
                 beta_fast: 32.0,
                 beta_slow: 1.0,
+                truncate: true,
                 attention_factor: 1.138_629_4,
+            },
+            RopeScaling::Yarn {
+                factor: 32.0,
+                original_context: 4096,
+                beta_fast: 32.0,
+                beta_slow: 1.0,
+                truncate: false,
+                attention_factor: 1.35,
             },
             RopeScaling::LongRope {
                 short: vec![1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7],
@@ -193,11 +215,13 @@ mod tests {
             windows: vec![0, 512, 512],
             turns: vec![Turn::Not, Turn::Main, Turn::Local],
             local_rope_base: Some(1e4),
+            latent: None,
             experts: None,
+            scale_block: Some([128, 128]),
         };
         let c = ModelConfig { design: every, ..llama };
         let params = c.to_params();
-        assert!(params.iter().filter(|p| !keys.contains(&p.key)).count() == 13, "{params:?}");
+        assert!(params.iter().filter(|p| !keys.contains(&p.key)).count() == 14, "{params:?}");
         assert_eq!(ModelConfig::from_params(params), Ok(c.clone()));
 
         let refuse =
@@ -212,6 +236,21 @@ mod tests {
     }
 
     #[test]
+    fn latents_survive_the_round_trip_and_fit_their_heads() {
+        let latent = Latent { query_rank: 0, kv_rank: 24, value_dim: 12, norm_eps: 1e-6 };
+        let of = |kv_head_count, rope_dims| {
+            let design = Design { latent: Some(latent.clone()), ..Design::default() };
+            ModelConfig { kv_head_count, rope_dims, design, ..config() }
+        };
+        let c = of(4, 8);
+        assert_eq!((c.value_dim(), c.attended_rows()), (12, 48));
+        assert_eq!(ModelConfig::from_params(c.to_params()), Ok(c));
+        let refuse = |c: ModelConfig| ModelConfig::from_params(c.to_params()).unwrap_err();
+        assert!(matches!(refuse(of(2, 8)), ParamError::Range { key: "kv_head_count", .. }));
+        assert!(matches!(refuse(of(4, 16)), ParamError::Range { key: "rope.dims", .. }));
+    }
+
+    #[test]
     fn experts_survive_the_round_trip_and_fit_their_groups() {
         let of = |experts: Experts| {
             let design = Design { experts: Some(experts), ..Design::default() };
@@ -221,6 +260,7 @@ mod tests {
             shared_ffn_size: 64,
             scoring: Scoring::Sigmoid,
             normalized: false,
+            interleaved: true,
             scale: 2.5,
             groups: 4,
             groups_used: 2,

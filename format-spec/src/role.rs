@@ -97,6 +97,8 @@ code_table! {
         AttentionOutputBias = 29 "attn_output.bias",
         /// Norm of what attention adds to the residual stream `[hidden]`.
         PostAttentionNorm = 30 "post_attention_norm",
+        /// Logits of nothing, which take part in each head's softmax and bring no value `[heads]`.
+        AttentionSinks = 31 "attn_sinks",
         /// Norm before the feed-forward network `[hidden]`.
         FfnNorm = 32 "ffn_norm",
         /// Gate projection `[ffn, hidden]`.
@@ -130,7 +132,8 @@ code_table! {
         ExpertUp = 52 "ffn_up_exps",
         /// Down projections, likewise: `[experts, hidden, ffn]`, or `[hidden, ffn]`.
         ExpertDown = 53 "ffn_down_exps",
-        /// Gate and up projections in one, each expert's gate rows first: `[experts, 2 * ffn, hidden]`, or `[2 * ffn, hidden]`.
+        /// Gate and up projections in one, each expert's gate rows first or in turn with those of up, as
+        /// [`Experts::interleaved`](crate::Experts::interleaved) says: `[experts, 2 * ffn, hidden]`, or `[2 * ffn, hidden]`.
         ExpertGateUp = 54 "ffn_gate_up_exps",
         /// Gate biases `[experts, ffn]`.
         ExpertGateBias = 55 "ffn_gate_exps.bias",
@@ -148,6 +151,27 @@ code_table! {
         SharedRouter = 61 "ffn_gate_inp_shexp",
         /// Its gate and up projections in one, the gate's rows first `[2 * shared ffn, hidden]`.
         SharedGateUp = 62 "ffn_gate_up_shexp",
+        /// Factors of the tensor before it in the index, whose type needs them: see [`ScaleBlocks`](crate::ScaleBlocks).
+        Scale = 240 "scale",
+        /// Biases of gate and up in one, in the order of the rows of [`ExpertGateUp`](Self::ExpertGateUp) `[experts, 2 * ffn]`.
+        ExpertGateUpBias = 63 "ffn_gate_up_exps.bias",
+        /// Projection to the latent vector of queries `[query rank, hidden]`.
+        QueryLatent = 72 "attn_q_a",
+        /// RMSNorm of that `[query rank]`.
+        QueryLatentNorm = 73 "attn_q_a_norm",
+        /// Queries out of it `[heads * head size, query rank]`.
+        QueryOfLatent = 74 "attn_q_b",
+        /// Projection to the latent vector of keys and values, and to what is rotated of keys `[kv rank + rope dims, hidden]`.
+        KeyValueLatent = 75 "attn_kv_a_mqa",
+        /// RMSNorm of that vector `[kv rank]`.
+        KeyValueLatentNorm = 76 "attn_kv_a_norm",
+        /// What is not rotated of a head's keys, then its values, head after head
+        /// `[heads * (head size - rope dims + value size), kv rank]`.
+        KeyValueOfLatent = 77 "attn_kv_b",
+        /// The same of keys alone, transposed `[heads, kv rank, head size - rope dims]`.
+        KeyOfLatent = 78 "attn_k_b",
+        /// The same of values alone `[heads, value size, kv rank]`.
+        ValueOfLatent = 79 "attn_v_b",
         /// Kept so that `extract` returns it; no computation reads it.
         Unused = 255 "unused",
     }

@@ -48,6 +48,8 @@ pub enum RopeScaling {
         beta_fast: f32,
         /// Rotations below which a frequency is divided by `factor`.
         beta_slow: f32,
+        /// The ends of the ramp between the two are whole numbers of pairs: rounded away from each other.
+        truncate: bool,
         /// Factor on cos and sin.
         attention_factor: f32,
     },
@@ -107,11 +109,14 @@ impl RopeScaling {
                 w.number("rope.scaling.high_freq_factor", *high_freq_factor);
                 w.number("rope.scaling.original_context", *original_context);
             }
-            Self::Yarn { factor, original_context, beta_fast, beta_slow, attention_factor } => {
+            Self::Yarn { factor, original_context, beta_fast, beta_slow, truncate, attention_factor } => {
                 w.number("rope.scaling.factor", *factor);
                 w.number("rope.scaling.original_context", *original_context);
                 w.number("rope.scaling.beta_fast", *beta_fast);
                 w.number("rope.scaling.beta_slow", *beta_slow);
+                if !truncate {
+                    w.number("rope.scaling.truncate", false);
+                }
                 w.number("rope.scaling.attention_factor", *attention_factor);
             }
             Self::LongRope { short, long, original_context, attention_factor } => {
@@ -143,6 +148,7 @@ impl RopeScaling {
                 original_context: original(r)?,
                 beta_fast: r.f32("rope.scaling.beta_fast", TINY, ANY)?,
                 beta_slow: r.f32("rope.scaling.beta_slow", TINY, ANY)?,
+                truncate: !r.has("rope.scaling.truncate") || r.bool("rope.scaling.truncate")?,
                 attention_factor: r.f32("rope.scaling.attention_factor", TINY, ANY)?,
             },
             "longrope" => Self::LongRope {

@@ -5,15 +5,15 @@ use std::collections::HashSet;
 use crate::codec::Shape;
 use crate::index::{ArchivedPart, ArchivedTensor, ArchivedTokenizer, ArchivedWeightPack};
 use crate::{
-    ArchivedIndex, Codec, Dtype, FormatError, HEADER_LEN, Index, ModelConfig, NO_ID, NO_LAYER, PART_ALIGN, PackRole,
-    Param, Result, SEGMENT_ALIGN, TensorKind, TokenizerKind, align_up, limits, mixture,
+    ArchivedIndex, Coaccess, Codec, Dtype, FormatError, HEADER_LEN, Index, ModelConfig, NO_ID, NO_LAYER, PART_ALIGN,
+    PackRole, Param, Result, SEGMENT_ALIGN, TensorKind, TokenizerKind, align_up, limits, mixture, scales,
 };
 
 /// What is needed of a tensor to check its parts.
 pub(crate) struct Rows {
     pub rows: u64,
     pub columns: u32,
-    dtype: Dtype,
+    pub dtype: Dtype,
     row_bytes: u64,
     /// Rows that parts have covered so far.
     covered: u64,
@@ -26,8 +26,9 @@ pub fn check_index(index: &Index, index_offset: u64) -> Result<()> {
     validate(rkyv::access(&bytes).map_err(malformed)?, index_offset).map(drop)
 }
 
-/// Checks `index`, which the header puts at `index_offset`, and returns the model's hyperparameters.
-pub(crate) fn validate(index: &ArchivedIndex, index_offset: u64) -> Result<ModelConfig> {
+/// Checks `index`, which the header puts at `index_offset`, and returns the model's hyperparameters and what is known of its
+/// experts.
+pub(crate) fn validate(index: &ArchivedIndex, index_offset: u64) -> Result<(ModelConfig, Option<Coaccess>)> {
     at_most("tensors", index.tensors.len(), limits::TENSORS)?;
     at_most("packs", index.packs.len(), limits::PACKS)?;
     at_most("parts", index.parts.len(), limits::PARTS)?;
@@ -42,10 +43,12 @@ pub(crate) fn validate(index: &ArchivedIndex, index_offset: u64) -> Result<Model
         }
     }
     mixture::check(index, &config, &tensors)?;
+    scales::check(index, &config, &tensors)?;
     if let Some(t) = index.tokenizer.as_ref() {
         tokenizer(t, &config)?;
     }
-    Ok(config)
+    let coaccess = Coaccess::of_index(index, &config)?;
+    Ok((config, coaccess))
 }
 
 /// The hyperparameter list, out of the archive.
@@ -121,29 +124,27 @@ fn tensor(t: &ArchivedTensor, config: &ModelConfig) -> Result<Rows> {
     Ok(Rows { rows, columns, dtype, row_bytes, covered: 0 })
 }
 
-/// Packs must follow each other without gap or overlap, and so must the parts of each.
+/// Packs must follow each other without gap or overlap, those of a layer's experts in any order, and so must the parts of each.
 fn segments(index: &ArchivedIndex, config: &ModelConfig, tensors: &mut [Rows], index_offset: u64) -> Result<()> {
-    let mut next_part = 0usize;
-    let mut expected = HEADER_LEN;
-    for (i, pack) in index.packs.iter().enumerate() {
-        let found = pack.offset.to_native();
-        if found != expected {
-            return Err(FormatError::SegmentPlace { pack: i, found, expected });
+    let is_expert = |pack: &ArchivedWeightPack| pack.role == PackRole::Expert.code();
+    let (mut next_part, mut first, mut expected) = (0usize, 0usize, HEADER_LEN);
+    for run in index.packs.chunk_by(|a, b| is_expert(a) && is_expert(b) && a.layer == b.layer) {
+        for (i, pack) in (first..).zip(run) {
+            let parts = pack_parts(index, i, pack, next_part)?;
+            let len = pack_len(index, parts, next_part, tensors)?;
+            if pack.len != len {
+                return Err(FormatError::SegmentLength { pack: i, found: pack.len.to_native(), expected: len });
+            }
+            if len > limits::PACK_BYTES {
+                return Err(FormatError::AboveLimit { what: "pack bytes", found: len, limit: limits::PACK_BYTES });
+            }
+            let what = || format!("pack {i}");
+            PackRole::from_code(pack.role).ok_or_else(|| unknown(what, "pack role", pack.role))?;
+            layer_in_range(pack.layer.to_native(), config, what)?;
+            next_part += parts.len();
         }
-        let parts = pack_parts(index, i, pack, next_part)?;
-        let len = pack_len(index, parts, next_part, tensors)?;
-        if pack.len != len {
-            return Err(FormatError::SegmentLength { pack: i, found: pack.len.to_native(), expected: len });
-        }
-        if len > limits::PACK_BYTES {
-            return Err(FormatError::AboveLimit { what: "pack bytes", found: len, limit: limits::PACK_BYTES });
-        }
-        let what = || format!("pack {i}");
-        PackRole::from_code(pack.role).ok_or_else(|| unknown(what, "pack role", pack.role))?;
-        layer_in_range(pack.layer.to_native(), config, what)?;
-        next_part += parts.len();
-        let overflow = FormatError::Overflow { what: "segment end" };
-        expected = found.checked_add(len).and_then(|end| align_up(end, SEGMENT_ALIGN)).ok_or(overflow)?;
+        expected = places(run, first, expected)?;
+        first += run.len();
     }
     if next_part != index.parts.len() {
         return Err(FormatError::StrayParts { count: index.parts.len() - next_part });
@@ -152,6 +153,20 @@ fn segments(index: &ArchivedIndex, config: &ModelConfig, tensors: &mut [Rows], i
         return Err(FormatError::IndexGap { found: index_offset, expected });
     }
     Ok(())
+}
+
+/// Where the segments of `run`, the first of which is of pack `first`, end that start at `expected`, in any order.
+fn places(run: &[ArchivedWeightPack], first: usize, mut expected: u64) -> Result<u64> {
+    let mut places: Vec<_> = (first..).zip(run).map(|(i, p)| (p.offset.to_native(), i, p.len.to_native())).collect();
+    places.sort_unstable();
+    for (found, pack, len) in places {
+        if found != expected {
+            return Err(FormatError::SegmentPlace { pack, found, expected });
+        }
+        let overflow = FormatError::Overflow { what: "segment end" };
+        expected = found.checked_add(len).and_then(|end| align_up(end, SEGMENT_ALIGN)).ok_or(overflow)?;
+    }
+    Ok(expected)
 }
 
 fn pack_parts<'a>(

@@ -32,6 +32,21 @@ fn every_type_agrees_with_gguf_py() {
     }
 }
 
+/// Against torch (`golden/make_float8.py`).
+#[test]
+fn numbers_of_8_bits_are_those_of_torch() {
+    let file = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/float8.bin")).unwrap();
+    let all: Vec<u8> = (0..=u8::MAX).collect();
+    for (dtype, expected) in Dtype::FLOAT8.into_iter().zip(file.chunks_exact(4 * 256)) {
+        let values = decode(dtype, &all).into_iter().map(f32::from_bits);
+        for ((byte, found), expected) in all.iter().zip(values).zip(expected.as_chunks().0) {
+            let expected = f32::from_le_bytes(*expected);
+            assert_eq!(found.is_nan(), expected.is_nan(), "{dtype} {byte:#x}");
+            assert!(found.is_nan() || found.to_bits() == expected.to_bits(), "{dtype} {byte:#x}: {found}");
+        }
+    }
+}
+
 /// Where the highest byte of each half-precision scale of a block is.
 fn scale_tops(dtype: Dtype) -> &'static [usize] {
     match dtype {

@@ -10,18 +10,26 @@ import sys
 import read_codecs
 
 ROLES = dict(enumerate("attention-heads attention-output mlp-block mlp-down expert router norms embedding head".split(), 1))
-KINDS = {1: "token_embd", 2: "output_norm", 3: "output", 4: "rope_freqs", 16: "attn_norm", 17: "attn_q", 18: "attn_k",
-         19: "attn_v", 20: "attn_output", 32: "ffn_norm", 33: "ffn_gate", 34: "ffn_up", 35: "ffn_down", 255: "unused",
+KINDS = {240: "scale", 255: "unused",
+         **dict(enumerate("token_embd output_norm output rope_freqs position_embd output_norm.bias".split(), 1)),
+         **dict(enumerate("attn_norm attn_q attn_k attn_v attn_output attn_norm.bias attn_qkv attn_qkv.bias attn_q.bias attn_k.bias "
+                          "attn_v.bias attn_q_norm attn_k_norm attn_output.bias post_attention_norm attn_sinks".split(), 16)),
+         **dict(enumerate("ffn_norm ffn_gate ffn_up ffn_down ffn_norm.bias ffn_gate_up ffn_gate.bias ffn_up.bias ffn_down.bias "
+                          "post_ffw_norm".split(), 32)),
          **dict(enumerate("ffn_gate_inp ffn_gate_inp.bias exp_probs_b ffn_gate_exps ffn_up_exps ffn_down_exps ffn_gate_up_exps "
                           "ffn_gate_exps.bias ffn_up_exps.bias ffn_down_exps.bias ffn_gate_shexp ffn_up_shexp ffn_down_shexp "
-                          "ffn_gate_inp_shexp ffn_gate_up_shexp".split(), 48))}
+                          "ffn_gate_inp_shexp ffn_gate_up_shexp ffn_gate_up_exps.bias".split(), 48))}
 TOKENIZERS = {1: "gguf-bpe", 2: "gguf-sentencepiece", 3: "tokenizer.json", 4: "gguf-sentencepiece-strip"}
 DTYPES = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 30: ("BF16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20),
           6: ("Q5_0", 32, 22), 7: ("Q5_1", 32, 24), 8: ("Q8_0", 32, 34), 12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176),
           14: ("Q6_K", 256, 210), 10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110), 20: ("IQ4_NL", 32, 18),
           23: ("IQ4_XS", 256, 136), 34: ("TQ1_0", 256, 54), 35: ("TQ2_0", 256, 66), 39: ("MXFP4", 32, 17),
           16: ("IQ2_XXS", 256, 66), 17: ("IQ2_XS", 256, 74), 18: ("IQ3_XXS", 256, 98), 19: ("IQ1_S", 256, 50),
-          21: ("IQ3_S", 256, 110), 22: ("IQ2_S", 256, 82), 29: ("IQ1_M", 256, 56)}
+          21: ("IQ3_S", 256, 110), 22: ("IQ2_S", 256, 82), 29: ("IQ1_M", 256, 56), 256: ("F8_E4M3", 1, 1),
+          257: ("F8_E5M2", 1, 1)}
+KEPT = {24: ("I8", 1, 1), 25: ("I16", 1, 2), 26: ("I32", 1, 4), 27: ("I64", 1, 8), 28: ("F64", 1, 8), 258: ("F8_E8M0", 1, 1),
+        259: ("U8", 1, 1), 260: ("U16", 1, 2), 261: ("U32", 1, 4), 262: ("U64", 1, 8), 263: ("BOOL", 1, 1)}
+DTYPES.update(KEPT)
 NONE = 0xFFFFFFFF
 
 # Section 5: (size, {field: (offset, type)}). A type is a struct format, "text", a list [element], or a struct's name.
@@ -44,7 +52,16 @@ STRUCTS = {
     "Provenance": (48, {"writer": (0, "text"), "source_format": (16, "text"), "sources": (32, ["Source"])}),
     "Source": (56, {"name": (0, "text"), "len": (16, "<Q"), "sha256": (24, "32s")}),
     "Annotation": (32, {"name": (0, "text"), "bytes": (16, ["<B"])}),
+    # Section 15
+    "Coaccess": (120, {"mixture": (0, "Mixture"), "domains": (56, ["Domain"]), "successors": (72, ["Successor"]),
+                       "order": (88, ["<I"]), "hits": (104, ["CacheHits"])}),
+    "Mixture": (56, {"architecture": (0, "text"), "name": (16, "text"), "layers": (32, ["<I"]), "experts": (48, "<I"),
+                     "used": (52, "<I")}),
+    "Domain": (40, {"name": (0, "text"), "tokens": (16, "<I"), "heat": (24, ["<I"])}),
+    "Successor": (12, {"expert": (0, "<I"), "next": (4, "<I"), "count": (8, "<I")}),
+    "CacheHits": (16, {"slots": (0, "<I"), "hits": (8, "<Q")}),
 }
+ALIGN = {"Successor": 4}
 
 
 def must(holds, rule, what=""):
@@ -57,13 +74,13 @@ def up(n, align):
 
 
 class Index:
-    """Section 4."""
+    """Section 4, with a root of any struct."""
 
-    def __init__(self, data):
+    def __init__(self, data, name="Index"):
         self.data, self.low = data, 0
-        root = len(data) - STRUCTS["Index"][0]
+        root = len(data) - STRUCTS[name][0]
         must(root >= 0 and root % 8 == 0, "I1", "root")
-        self.root = self.struct("Index", root, root)
+        self.root = self.struct(name, root, root)
 
     def number(self, form, at):
         return struct.unpack_from(form, self.data, at)[0]
@@ -91,7 +108,7 @@ class Index:
         at, count = cell + self.number("<q", cell), self.number("<Q", cell + 8)
         fixed = {"text": 16, **{name: size for name, (size, _) in STRUCTS.items()}}
         size = fixed.get(kind) or struct.calcsize(kind)
-        self.begin(at, size * count, min(size, 8), owner)
+        self.begin(at, size * count, ALIGN.get(kind, min(size, 8)), owner)
         if kind == "<B":
             values = list(self.data[at : at + count])
         else:
@@ -144,8 +161,12 @@ def layout(file, index, index_offset):
             t["rows"] *= n
         must(t["name"] not in seen, "T2", t["name"])
         seen[t["name"]] = t
+    runs = []
     for i, p in enumerate(index["packs"]):
-        must(p["offset"] == end, "P1", i)
+        if p["role"] == 5 and runs and (runs[-1][0]["role"], runs[-1][0]["layer"]) == (5, p["layer"]):
+            runs[-1].append(p)
+        else:
+            runs.append([p])
         p["parts"] = index["parts"][next_part : next_part + p["part_count"]]
         must(p["first_part"] == next_part and len(p["parts"]) == p["part_count"] > 0, "P2", i)
         part_end, used = 0, []
@@ -165,12 +186,16 @@ def layout(file, index, index_offset):
             used.append((part["offset"], part_end))
         must(p["len"] == part_end, "P3", i)
         must(p["role"] in ROLES, "P4", i)
-        end, next_part = up(p["offset"] + p["len"], 4096), next_part + p["part_count"]
+        next_part += p["part_count"]
+        p["number"], p["used"] = i, used
+    for p in (p for run in runs for p in sorted(run, key=lambda p: p["offset"])):
+        must(p["offset"] == end, "P1", p["number"])
+        end = up(end + p["len"], 4096)
         must(end <= index_offset, "W2")
         segment = file[p["offset"] : end]
-        must(hashlib.sha256(segment[:part_end]).digest() == p["sha256"], "V1", i)
-        gaps = zip([stop for _, stop in used], [start for start, _ in used[1:]] + [len(segment)])
-        must(not any(any(segment[a:b]) for a, b in gaps), "V2", i)
+        must(hashlib.sha256(segment[: p["len"]]).digest() == p["sha256"], "V1", p["number"])
+        gaps = zip([stop for _, stop in p["used"]], [start for start, _ in p["used"][1:]] + [len(segment)])
+        must(not any(any(segment[a:b]) for a, b in gaps), "V2", p["number"])
     must(next_part == len(index["parts"]), "W1")
     must(end == index_offset, "W2")
     must(all(t["covered"] == t["rows"] for t in index["tensors"]), "W3")
@@ -183,13 +208,14 @@ def mixtures(index):
     ffn, shared = params.get("experts.ffn_size"), params.get("experts.shared_ffn_size")
     one = {51: (ffn, hidden), 52: (ffn, hidden), 53: (hidden, ffn), 54: (2 * (ffn or 0), hidden)}
     shapes = {48: (count, hidden), 49: (1, count), 50: (1, count), 55: (count, ffn), 56: (count, ffn), 57: (count, hidden),
-              58: (shared, hidden), 59: (shared, hidden), 60: (hidden, shared), 61: (1, hidden), 62: (2 * (shared or 0), hidden)}
+              58: (shared, hidden), 59: (shared, hidden), 60: (hidden, shared), 61: (1, hidden), 62: (2 * (shared or 0), hidden),
+              63: (count, 2 * (ffn or 0))}
     alike = {}
     for t in index["tensors"]:
         if t["kind"] in one:
             alike.setdefault((t["layer"], t["kind"]), []).append(t)
     for t in index["tensors"]:
-        if not 48 <= t["kind"] <= 62:
+        if not 48 <= t["kind"] <= 63:
             continue
         must(t["layer"] != NONE and count is not None, "X1", t["name"])
         found, experts = (t["rows"], t["shape"][-1]), alike.get((t["layer"], t["kind"]), [])
@@ -210,6 +236,76 @@ def mixtures(index):
             rows = one[t["kind"]][0]
             must(part["rows"] == rows and of_layer[0] * rows + part["row"] == (expert + 1) * rows, "X4", i)
         last[p["layer"]] = (i, expert + 1)
+
+
+def scales(index):
+    """Section 9, scales."""
+    blocks = [[int(n) for n in p["numbers"]] for p in index["params"] if p["key"] == "scale_block"]
+    needy = None
+    for t in index["tensors"]:
+        kind = KINDS[t["kind"]]
+        must(kind == "unused" or t["dtype"] not in KEPT, "S1", t["name"])
+        if kind == "scale":
+            must(needy, "S2", t["name"])
+            rows, columns = needy["rows"], needy["shape"][-1]
+            shapes = [(1, 1), (rows, 1), (1, rows)] + [(-(-rows // b), -(-columns // c)) for b, c in blocks]
+            fits = (t["rows"], t["shape"][-1]) in shapes and t["layer"] == needy["layer"]
+            must(fits and DTYPES[t["dtype"]][0] in ("F32", "F16", "BF16"), "S3", t["name"])
+        else:
+            must(not needy, "S4", needy and needy["name"])
+        needy = t if t["dtype"] in (256, 257) and kind not in ("unused", "scale") else None
+    must(not needy, "S4", needy and needy["name"])
+
+
+def coaccess(index):
+    """Section 15, and its rules in section 9; returns the statistics and the weights."""
+    params = {p["key"]: p["numbers"][0] for p in index["params"] if p["numbers"]}
+    if "experts.count" not in params:
+        return None, None
+    found = {name: [a["bytes"] for a in index["annotations"] if a["name"] == name] for name in ("coaccess", "oracle")}
+    must(all(len(f) <= 1 for f in found.values()) and len(found["oracle"]) <= len(found["coaccess"]), "A1")
+    if not found["coaccess"]:
+        return None, None
+    must(len(found["coaccess"][0]) <= 1 << 26, "A2")
+    c, weights = Index(bytes(found["coaccess"][0]), "Coaccess").root, None
+    if found["oracle"]:
+        must(len(found["oracle"][0]) == 900, "A3")
+        weights = struct.unpack("<225f", bytes(found["oracle"][0]))
+        must(all(abs(w) < float("inf") for w in weights), "A3")
+    m = c["mixture"]
+    layers, experts, used = m["layers"], m["experts"], m["used"]
+    must(layers and layers == sorted(set(layers)) and 2 <= experts <= 4096 and 1 <= used <= min(64, experts), "A4")
+    must(len(layers) * experts <= 1 << 22 and max(len(m[k].encode()) for k in ("name", "architecture")) <= 512, "A4")
+    names = [d["name"] for d in c["domains"]]
+    must(1 <= len(names) <= 256 and len(set(names)) == len(names), "A5")
+    must(all(1 <= len(n.encode()) <= 64 and not any(ord(x) < 32 or 127 <= ord(x) < 160 for x in n) for n in names), "A5")
+    must(all(d["tokens"] for d in c["domains"]) and sum(d["tokens"] for d in c["domains"]) < 1 << 32, "A5")
+    rows = [range(i * experts, (i + 1) * experts) for i in range(len(layers))]
+    for d in c["domains"]:
+        must(len(d["heat"]) == len(layers) * experts and max(d["heat"]) <= d["tokens"], "A6", d["name"])
+        must(all(sum(d["heat"][i] for i in row) == d["tokens"] * used for row in rows), "A6", d["name"])
+    heat, before, same = [sum(of) for of in zip(*(d["heat"] for d in c["domains"]))], None, 0
+    for i, s in enumerate(c["successors"]):
+        must(s["next"] < len(heat) and s["next"] // experts == s["expert"] // experts + 1, "A7", i)
+        must(1 <= s["count"] <= min(heat[s["expert"]], heat[s["next"]]), "A7", i)
+        key = (s["expert"], -s["count"], s["next"])
+        same = same + 1 if before and before[0] == s["expert"] else 1
+        must((before is None or before < key) and same <= 64, "A7", i)
+        before = key
+    must(len(c["order"]) == len(heat), "A8")
+    must(all(sorted(c["order"][i] for i in row) == list(range(experts)) for row in rows), "A8")
+    slots, hits = [h["slots"] for h in c["hits"]], [h["hits"] for h in c["hits"]]
+    must(len(slots) <= 256 and slots == sorted(set(slots)) and all(1 <= n <= len(heat) for n in slots), "A9")
+    most = sum(d["tokens"] for d in c["domains"]) * len(layers) * used
+    must(hits == sorted(hits) and all(n <= most for n in hits), "A9")
+    own = sorted({p["layer"] for p in index["packs"] if p["role"] == 5 and p["layer"] != NONE})
+    numbers = [params["experts.count"], params["experts.used"]]
+    must(m["architecture"] == index["architecture"] and layers == own and [experts, used] == numbers, "A10")
+    keys = {"general.name": lambda v: v, "_name_or_path": lambda v: v.rsplit("/", 1)[-1]}
+    named = [keys[p["key"]](p["value"]) for p in index["metadata"] if p["key"] in keys]
+    name = next((n for n in named if n), "")
+    must(not name or not m["name"] or name == m["name"], "A10")
+    return c, weights
 
 
 def coded(part, tensor):
@@ -262,6 +358,20 @@ def show(index):
         print("annotation", a["name"], len(a["bytes"]), "bytes")
 
 
+def show_coaccess(c, weights):
+    m = c["mixture"]
+    print("mixture", m["architecture"], m["name"], m["layers"], m["experts"], m["used"])
+    for d in c["domains"]:
+        print("domain", d["name"], d["tokens"], d["heat"])
+    for s in c["successors"]:
+        print("successor", s["expert"], s["next"], s["count"])
+    print("order", c["order"])
+    for h in c["hits"]:
+        print("hits", h["slots"], h["hits"])
+    if weights:
+        print("oracle", " ".join(f"{w:.9f}" for w in weights))
+
+
 def main():
     if len(sys.argv) not in (2, 3) or sys.argv[2:] not in ([], ["--decode"]):
         sys.exit("usage: read_pak.py FILE.pak [--decode]")
@@ -272,7 +382,11 @@ def main():
     index = Index(data).root
     layout(file, index, offset)
     mixtures(index)
+    scales(index)
+    statistics, weights = coaccess(index)
     show(index)
+    if statistics:
+        show_coaccess(statistics, weights)
     if sys.argv[2:]:
         decode(file, index)
 

@@ -13,21 +13,13 @@ use crate::segments::{CodedPack, Segments};
 
 /// Writes the segments where they belong, behind the header, which comes last: a file cut off anywhere has no valid one.
 pub(crate) fn begin(segments: &Segments, out: &mut Output) -> Result<Vec<CodedPack>, Error> {
-    let path = out.path().to_owned();
     segments.monitor.begin("packing", segments.outline.len());
-    out.file().seek(SeekFrom::Start(HEADER_LEN)).at(&path)?;
-    segments.write(out.file(), &path)
+    segments.write(out)
 }
 
-/// Writes index and header behind the segments that `packs` tells of.
-pub(crate) fn finish(
-    mut index: Index,
-    packs: &[CodedPack],
-    out: &mut Output,
-    monitor: &dyn Monitor,
-) -> Result<ArchiveReport, Error> {
+/// Writes index and header behind the segments.
+pub(crate) fn finish(mut index: Index, out: &mut Output, monitor: &dyn Monitor) -> Result<ArchiveReport, Error> {
     let path = out.path().to_owned();
-    record(&mut index, packs);
     let index_offset = lay_out(&mut index).at(&path)?;
     let bytes = index.to_bytes().at(&path)?;
     let header = Header::new(index_offset, &bytes).at(&path)?;
@@ -45,7 +37,7 @@ pub(crate) fn finish(
 }
 
 /// Makes the index say what has become of every part.
-fn record(index: &mut Index, packs: &[CodedPack]) {
+pub(crate) fn record(index: &mut Index, packs: &[CodedPack]) {
     let coded = packs.iter().flat_map(|pack| &pack.parts);
     for (part, (codec, len)) in index.parts.iter_mut().zip(coded) {
         (part.codec, part.coded_len) = (codec.code(), *len);
@@ -55,11 +47,15 @@ fn record(index: &mut Index, packs: &[CodedPack]) {
     }
 }
 
-/// Gives parts and packs their only places, by the lengths of the parts; returns that of the index.
+/// Gives parts and packs their only places, by the lengths of the parts; returns that of the index. Packs keep the order in
+/// which they lie.
 pub(crate) fn lay_out(index: &mut Index) -> Result<u64, FormatError> {
     let overflow = || FormatError::Overflow { what: "segment end" };
+    let mut order: Vec<usize> = (0..index.packs.len()).collect();
+    order.sort_by_key(|pack| index.packs[*pack].offset);
     let mut offset = HEADER_LEN;
-    for pack in &mut index.packs {
+    for number in order {
+        let pack = &mut index.packs[number];
         pack.len = lay_out_parts(&mut index.parts[pack.first_part as usize..][..pack.part_count as usize])?;
         pack.offset = offset;
         offset = offset.checked_add(pack.len).and_then(|end| align_up(end, SEGMENT_ALIGN)).ok_or_else(overflow)?;

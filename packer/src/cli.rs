@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use symbiote_format::{ByteSize, Codec};
-use symbiote_packer::{Choice, Policy, PolicyError, Target};
+use symbiote_packer::{Choice, ExpertOrder, Policy, PolicyError, Profile, Target};
 
 /// Compiles models into .pak archives, and takes archives apart again.
 #[derive(Debug, Parser)]
@@ -28,7 +28,14 @@ pub(crate) enum Command {
     /// Only the weights' codes change. What comes out is byte for byte what `convert` makes of the source with the same
     /// --target and --codec.
     Repack(Repack),
-    /// Show what an archive holds, or with --codecs what each codec makes of a model.
+    /// Put co-access statistics, which `symbiote-run profile` gathers, into an archive of a mixture of experts.
+    ///
+    /// Statistics that it has are replaced. Segments stay what they are, byte for byte, and each is checked against its SHA-256
+    /// on the way. The archive is written anew beside its old self, which stays as it was until that is done: this takes as
+    /// much room on the disk.
+    Annotate(Annotate),
+    /// Show what an archive holds, with --codecs what each codec makes of a model, or with --coaccess which experts texts go
+    /// through.
     Inspect(Inspect),
     /// Check every segment of an archive against its SHA-256, and decode it.
     ///
@@ -59,6 +66,26 @@ impl Coding {
     pub fn policy(&self) -> Result<Policy, PolicyError> {
         Policy::new(self.target, self.codec)
     }
+}
+
+/// What is known of a model's experts.
+#[derive(Debug, Args)]
+pub(crate) struct OfExperts {
+    /// How the experts of a layer are to lie in the file: by their numbers, or those that are used together beside each other
+    /// [default: by numbers; to annotate: as they lie].
+    #[arg(long, value_name = "ORDER", requires = "coaccess", value_parser = order(), hide_possible_values = true)]
+    order: Option<ExpertOrder>,
+}
+
+impl OfExperts {
+    pub fn profile(self, file: PathBuf) -> Profile {
+        Profile { file, order: self.order }
+    }
+}
+
+fn order() -> impl TypedValueParser<Value = ExpertOrder> {
+    let order = |name: String| if name == "coaccess" { ExpertOrder::Coaccess } else { ExpertOrder::Number };
+    PossibleValuesParser::new(["number", "coaccess"]).map(order)
 }
 
 fn target() -> impl TypedValueParser<Value = Target> {
@@ -92,6 +119,11 @@ pub(crate) struct Convert {
     /// Size near which packs, the units that move between disk, RAM and VRAM, are cut, in bytes of the source.
     #[arg(long, value_name = "SIZE", default_value = "16MiB")]
     pub pack_size: ByteSize,
+    /// Put these statistics, which `symbiote-run profile` gathered, into the archive of a mixture of experts.
+    #[arg(long, value_name = "FILE.coaccess")]
+    pub coaccess: Option<PathBuf>,
+    #[command(flatten)]
+    pub experts: OfExperts,
     /// Replace an existing output.
     #[arg(long)]
     pub force: bool,
@@ -118,21 +150,46 @@ pub(crate) struct Repack {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Annotate {
+    /// The archive.
+    pub archive: PathBuf,
+    /// The statistics, which `symbiote-run profile` gathered.
+    #[arg(long, value_name = "FILE.coaccess")]
+    pub coaccess: PathBuf,
+    #[command(flatten)]
+    pub experts: OfExperts,
+    /// The archive to write [default: the archive itself].
+    #[arg(short, long, value_name = "OUT.pak")]
+    pub output: Option<PathBuf>,
+    /// Replace an existing output.
+    #[arg(long)]
+    pub force: bool,
+    /// Print what was written as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("drawn").args(["codecs", "coaccess"]))]
 pub(crate) struct Inspect {
-    /// The archive; with --codecs also a safetensors or GGUF file, or a folder with safetensors.
+    /// The archive; with --codecs also a safetensors or GGUF file, or a folder with safetensors; with --coaccess also a file of
+    /// statistics.
     pub file: PathBuf,
     /// Measure every codec on every tensor, beside the entropy of its weights: bits a weight, exceptions, what --target run and
     /// ship would take. Only the weights are read, so that models of any architecture can be measured; every encoding is
     /// decoded again and compared.
     #[arg(long)]
     pub codecs: bool,
-    /// Draw what was measured as an SVG picture.
-    #[arg(long, value_name = "OUT.svg", requires = "codecs", value_parser = svg)]
+    /// Show which experts texts go through: the hottest of each layer, what a cache of experts would hit, bytes of a token cycle.
+    #[arg(long)]
+    pub coaccess: bool,
+    /// Draw that as an SVG picture: codes as bars, or the heat of experts as a map.
+    #[arg(long, value_name = "OUT.svg", requires = "drawn", value_parser = svg)]
     pub chart: Option<PathBuf>,
     /// Replace an existing picture.
     #[arg(long, requires = "chart")]
     pub force: bool,
-    /// Print it as JSON: without --codecs everything in the index but the vocabulary's tables.
+    /// Print it as JSON: without --codecs and --coaccess everything in the index but the vocabulary's tables.
     #[arg(long)]
     pub json: bool,
 }

@@ -7,6 +7,8 @@ use std::thread;
 use symbiote_format::{Source, TensorKind};
 
 use crate::architecture::{self, ArchitectureError};
+use crate::archive_writer::{self, lay_out, record};
+use crate::coaccess::Profile;
 use crate::draft::{Draft, draft};
 use crate::error::{At, Error, Problem};
 use crate::monitor::Monitor;
@@ -17,7 +19,7 @@ use crate::policy::Policy;
 use crate::report::ArchiveReport;
 use crate::segments::{CodedPack, Segments};
 use crate::source::{self, Checkpoint, SourceFile, StoredTensor, gguf};
-use crate::{archive_writer, limits, source_hash};
+use crate::{limits, source_hash};
 
 /// How to convert.
 #[derive(Clone, Debug)]
@@ -28,13 +30,15 @@ pub struct ConvertOptions {
     pub policy: Policy,
     /// Threads that code; as many as there are cores where nobody says. The archive is the same.
     pub threads: Option<usize>,
+    /// What is known of the experts.
+    pub profile: Option<Profile>,
     /// An existing output is replaced.
     pub force: bool,
 }
 
 impl Default for ConvertOptions {
     fn default() -> Self {
-        Self { pack_size: 16 << 20, policy: Policy::default(), threads: None, force: false }
+        Self { pack_size: 16 << 20, policy: Policy::default(), threads: None, profile: None, force: false }
     }
 }
 
@@ -54,6 +58,10 @@ pub fn convert(
     let stored = std::mem::take(&mut checkpoint.tensors);
     let tensors = architecture::assign(checkpoint.architecture, checkpoint.layout, &checkpoint.model, stored);
     let Draft { mut index, index_offset, stored } = draft(&checkpoint, tensors.at(input)?, options.pack_size, input)?;
+    if let Some(profile) = &options.profile {
+        profile.apply(&mut index)?;
+        lay_out(&mut index).at(input)?;
+    }
     let outline = Outline::of(&index).at(input)?;
     let origin = Files { outline: &outline, files: &checkpoint.files, stored: &stored };
     let mut out = Output::create(output, index_offset, options.force)?;
@@ -62,7 +70,8 @@ pub fn convert(
     let segments = Segments { outline: &outline, origin: &origin, policy, memory, threads, monitor };
     let (packs, sources) = code_and_hash(&segments, &checkpoint.files, &mut out)?;
     index.provenance.sources = sources;
-    let report = archive_writer::finish(index, &packs, &mut out, monitor)?;
+    record(&mut index, &packs);
+    let report = archive_writer::finish(index, &mut out, monitor)?;
     out.commit()?;
     Ok(report)
 }

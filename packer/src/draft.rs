@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use symbiote_format::{Codec, FormatError, Index, Part, Provenance, Tensor, WeightPack, check_index};
+use symbiote_format::{Codec, FormatError, Index, Part, Provenance, Tensor, TensorKind, WeightPack, check_index};
 
 use crate::architecture::ModelTensor;
 use crate::archive_writer::lay_out;
@@ -35,7 +35,7 @@ pub(crate) fn draft(
     }
     let shapes = tensors.iter().map(plan_tensor).collect::<Result<Vec<_>, _>>().at(input)?;
     let planned = plan(&shapes, &checkpoint.model.config, target).at(input)?;
-    let order = order_of_first_part(&planned, tensors.len());
+    let order = order_of_first_part(&planned, &tensors);
     let mut number = vec![0; tensors.len()];
     for (new, old) in (0u32..).zip(&order) {
         number[*old] = new;
@@ -68,11 +68,13 @@ fn plan_tensor(t: &ModelTensor) -> Result<PlanTensor, FormatError> {
     Ok(PlanTensor { kind: t.kind, layer: t.layer, rows: matrix.rows, row_bytes: matrix.row_bytes })
 }
 
-/// Numbers of the tensors in the order in which packs first name them.
-fn order_of_first_part(packs: &[PlannedPack], tensors: usize) -> Vec<usize> {
-    let mut seen = vec![false; tensors];
+/// Numbers of the tensors in the order in which packs first name them, but for scales, which follow what they are of.
+fn order_of_first_part(packs: &[PlannedPack], tensors: &[ModelTensor]) -> Vec<usize> {
+    let is_scale = |t: usize| tensors.get(t).is_some_and(|t| t.kind == TensorKind::Scale);
+    let mut seen = vec![false; tensors.len()];
     let named = packs.iter().flat_map(|pack| &pack.parts).map(|part| part.tensor);
-    named.filter(|t| !std::mem::replace(&mut seen[*t], true)).collect()
+    let first = named.filter(|t| !is_scale(*t) && !std::mem::replace(&mut seen[*t], true));
+    first.flat_map(|t| [Some(t), Some(t + 1).filter(|next| is_scale(*next))]).flatten().collect()
 }
 
 /// Packs and parts as they are in the source, still without places.

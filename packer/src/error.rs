@@ -133,6 +133,11 @@ pub enum Problem {
         /// The size.
         found: u64,
     },
+    /// An archive of a mixture of experts that nobody has profiled.
+    #[error(
+        "it has no co-access statistics: make them with `symbiote-run profile`, and put them in with `symbiote-pack annotate`"
+    )]
+    NoCoaccess,
     /// A tensor whose name a safetensors header cannot hold.
     #[error("the tensor {name:?} cannot be stored in a safetensors file: the name has a meaning there")]
     ReservedName {

@@ -11,8 +11,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use symbiote_format::ByteSize;
 use symbiote_packer::{
-    ArchiveReport, ConvertOptions, Error, PolicyError, Problem, RepackOptions, convert, default_output, extract,
-    inspect_json, inspect_text, measure, repack, verify,
+    ArchiveReport, ConvertOptions, Error, PolicyError, Problem, RepackOptions, annotate, convert, default_output,
+    extract, inspect_coaccess, inspect_json, inspect_text, measure, repack, verify,
 };
 
 use cli::{Cli, Command};
@@ -64,7 +64,9 @@ fn run(command: Command, terminal: &Terminal) -> Result<String, Failure> {
                 Some(output) => output,
                 None => default_output(&args.input)?,
             };
-            let options = ConvertOptions { pack_size: args.pack_size.0, policy, threads: None, force: args.force };
+            let profile = args.coaccess.map(|file| args.experts.profile(file));
+            let pack_size = args.pack_size.0;
+            let options = ConvertOptions { pack_size, policy, threads: None, profile, force: args.force };
             let report = convert(&args.input, &output, &options, terminal)?;
             Ok(written(&output, &report, args.json))
         }
@@ -72,6 +74,15 @@ fn run(command: Command, terminal: &Terminal) -> Result<String, Failure> {
             let options = RepackOptions { policy: args.coding.policy()?, threads: None, force: args.force };
             let report = repack(&args.input, &args.output, &options, terminal)?;
             Ok(written(&args.output, &report, args.json))
+        }
+        Command::Annotate(args) => {
+            let profile = args.experts.profile(args.coaccess);
+            let report = annotate(&args.archive, args.output.as_deref(), &profile, args.force, terminal)?;
+            Ok(written(args.output.as_ref().unwrap_or(&args.archive), &report, args.json))
+        }
+        Command::Inspect(args) if args.coaccess => {
+            let view = inspect_coaccess(&args.file, args.chart.as_deref(), args.force)?;
+            Ok(if args.json { format!("{:#}\n", view.to_json()) } else { view.to_text() })
         }
         Command::Inspect(args) if args.codecs => {
             let measurement = measure(&args.file, args.chart.as_deref(), args.force, terminal)?;

@@ -30,9 +30,7 @@ impl Origin for Files<'_> {
 
     fn part(&self, part: usize, _: &[u8], raw: &mut [u8]) -> Result<(), Error> {
         let rows = self.outline.parts[part];
-        let stored = &self.stored[rows.tensor];
-        let start = stored.offset + self.outline.tensor(part).row_bytes * u64::from(rows.row);
-        self.files[stored.file].read_at(raw, start)
+        self.stored[rows.tensor].read_rows(self.files, rows.row, self.outline.tensor(part).row_bytes, raw)
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Outline {
     pub tensors: Vec<Matrix>,
     /// The parts of each pack.
     pub packs: Vec<Range<usize>>,
+    /// Numbers of the packs, in the order in which they lie.
+    pub order: Vec<usize>,
     pub parts: Vec<PartRows>,
 }
 
@@ -68,7 +70,7 @@ impl Outline {
     /// That of an index which has been checked.
     pub fn of(index: &Index) -> Result<Self, Problem> {
         let tensors = index.tensors.iter().map(|t| (t.name.as_str(), t.kind, t.dtype, t.shape.clone()));
-        let packs = index.packs.iter().map(|p| (p.first_part, p.part_count));
+        let packs = index.packs.iter().map(|p| (p.first_part, p.part_count, p.offset));
         let parts = index.parts.iter().map(|p| (p.tensor, p.row, p.rows));
         Self::new(tensors, packs, parts)
     }
@@ -78,14 +80,15 @@ impl Outline {
         let shape = |t: &symbiote_format::ArchivedTensor| t.shape.iter().map(|d| d.to_native()).collect();
         let tensors =
             index.tensors.iter().map(|t| (t.name.as_str(), t.kind.to_native(), t.dtype.to_native(), shape(t)));
-        let packs = index.packs.iter().map(|p| (p.first_part.to_native(), p.part_count.to_native()));
+        let packs = index.packs.iter();
+        let packs = packs.map(|p| (p.first_part.to_native(), p.part_count.to_native(), p.offset.to_native()));
         let parts = index.parts.iter().map(|p| (p.tensor.to_native(), p.row.to_native(), p.rows.to_native()));
         Self::new(tensors, packs, parts)
     }
 
     fn new<'a>(
         tensors: impl Iterator<Item = (&'a str, u16, u16, Vec<u64>)>,
-        packs: impl Iterator<Item = (u32, u32)>,
+        packs: impl Iterator<Item = (u32, u32, u64)>,
         parts: impl Iterator<Item = (u32, u32, u32)>,
     ) -> Result<Self, Problem> {
         let matrix = |(name, kind, dtype, shape): (&str, u16, u16, Vec<u64>)| {
@@ -94,9 +97,12 @@ impl Outline {
             let vector = matrix.vector || TensorKind::from_code(kind).is_some_and(is_vector);
             Ok::<_, FormatError>(Matrix { vector, ..matrix })
         };
-        let packs = packs.map(|(first, count)| first as usize..first as usize + count as usize).collect();
+        let (packs, offsets): (Vec<_>, Vec<u64>) =
+            packs.map(|(first, count, offset)| (first as usize..first as usize + count as usize, offset)).unzip();
+        let mut order: Vec<usize> = (0..packs.len()).collect();
+        order.sort_by_key(|pack| offsets[*pack]);
         let parts = parts.map(|(tensor, row, rows)| PartRows { tensor: tensor as usize, row, rows }).collect();
-        let outline = Self { tensors: tensors.map(matrix).collect::<Result<_, _>>()?, packs, parts };
+        let outline = Self { tensors: tensors.map(matrix).collect::<Result<_, _>>()?, packs, order, parts };
         outline.check_lengths()?;
         Ok(outline)
     }

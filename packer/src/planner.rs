@@ -8,7 +8,7 @@ use symbiote_format::{ModelConfig, NO_LAYER, PackRole, TensorKind, limits};
 pub(crate) const ROW_GRAIN: u32 = 64;
 
 /// The vectors of a layer, which share a pack; those of experts are as many as there are experts.
-const VECTORS: [TensorKind; 22] = [
+const VECTORS: [TensorKind; 26] = [
     TensorKind::AttentionNorm,
     TensorKind::AttentionNormBias,
     TensorKind::QueryKeyValueBias,
@@ -17,6 +17,9 @@ const VECTORS: [TensorKind; 22] = [
     TensorKind::ValueBias,
     TensorKind::QueryNorm,
     TensorKind::KeyNorm,
+    TensorKind::QueryLatentNorm,
+    TensorKind::KeyValueLatentNorm,
+    TensorKind::AttentionSinks,
     TensorKind::AttentionOutputBias,
     TensorKind::PostAttentionNorm,
     TensorKind::FfnNorm,
@@ -29,8 +32,19 @@ const VECTORS: [TensorKind; 22] = [
     TensorKind::ExpertScoreBias,
     TensorKind::ExpertGateBias,
     TensorKind::ExpertUpBias,
+    TensorKind::ExpertGateUpBias,
     TensorKind::ExpertDownBias,
     TensorKind::SharedRouter,
+];
+
+/// The projections of latent attention, in the order in which they are read.
+const LATENTS: [TensorKind; 6] = [
+    TensorKind::QueryLatent,
+    TensorKind::KeyValueLatent,
+    TensorKind::QueryOfLatent,
+    TensorKind::KeyOfLatent,
+    TensorKind::KeyValueOfLatent,
+    TensorKind::ValueOfLatent,
 ];
 
 /// What an expert has, in the order in which it is in a pack.
@@ -39,8 +53,8 @@ const EXPERT: [TensorKind; 4] =
 
 /// True for what is added or multiplied, not summed over: kernels read it as it is stored.
 pub(crate) fn is_vector(kind: TensorKind) -> bool {
-    let of_no_layer = [TensorKind::RopeFactors, TensorKind::OutputNorm, TensorKind::OutputNormBias];
-    VECTORS.contains(&kind) || of_no_layer.contains(&kind)
+    let others = [TensorKind::RopeFactors, TensorKind::OutputNorm, TensorKind::OutputNormBias, TensorKind::Scale];
+    VECTORS.contains(&kind) || others.contains(&kind)
 }
 
 /// What the planner needs to know of a tensor.
@@ -89,20 +103,23 @@ pub enum PlanError {
 }
 
 /// Cuts `tensors` into packs near `target` bytes, in execution order: rope factors, embedding, positions; of each layer its
-/// vectors, attention heads, attention output, router, feed-forward blocks and down projection (of what every token goes
+/// vectors and scales, attention heads, attention output, router, feed-forward blocks and down projection (of what every token goes
 /// through), experts; output norm, head; unused tensors.
 ///
 /// Every row of every tensor is in exactly one pack, and rows ascend over the packs. A pack is larger than `target` only
 /// where a single key-value group, row, small tensor or router is; an expert is one pack, whatever its size.
 pub(crate) fn plan(tensors: &[PlanTensor], config: &ModelConfig, target: u64) -> Result<Vec<PlannedPack>, PlanError> {
     let mut planner = Planner { tensors, places: places(tensors), target, packs: Vec::new() };
-    planner.whole(PackRole::Norms, NO_LAYER, &[TensorKind::RopeFactors])?;
+    planner.vectors(NO_LAYER, &[TensorKind::RopeFactors])?;
     planner.rows(PackRole::Embedding, NO_LAYER, &[TensorKind::TokenEmbedding])?;
     planner.rows(PackRole::Embedding, NO_LAYER, &[TensorKind::PositionEmbedding])?;
     for layer in 0..config.layer_count {
-        planner.whole(PackRole::Norms, layer, &VECTORS)?;
+        planner.vectors(layer, &VECTORS)?;
         planner.heads(layer, config)?;
         planner.rows(PackRole::AttentionHeads, layer, &[TensorKind::QueryKeyValue])?;
+        for kind in LATENTS {
+            planner.rows(PackRole::AttentionHeads, layer, &[kind])?;
+        }
         planner.rows(PackRole::AttentionOutput, layer, &[TensorKind::AttentionOutput])?;
         planner.whole(PackRole::Router, layer, &[TensorKind::Router])?;
         planner.rows(PackRole::MlpBlock, layer, &[TensorKind::FfnGate, TensorKind::FfnUp])?;
@@ -155,9 +172,19 @@ impl Planner<'_> {
 
     /// Small tensors, whole, in one pack.
     fn whole(&mut self, role: PackRole, layer: u32, kinds: &[TensorKind]) -> Result<(), PlanError> {
-        let found: Vec<usize> = kinds.iter().filter_map(|kind| self.find(layer, *kind)).collect();
-        let parts = found.into_iter().map(|tensor| RowRange { tensor, row: 0, rows: self.tensors[tensor].rows });
+        let parts = kinds.iter().filter_map(|kind| self.find(layer, *kind)).map(|tensor| self.all_rows(tensor));
         self.push(role, layer, parts.collect())
+    }
+
+    /// Vectors, and all the scales of a layer: they are small, and stay.
+    fn vectors(&mut self, layer: u32, kinds: &[TensorKind]) -> Result<(), PlanError> {
+        let vectors = kinds.iter().filter_map(|kind| self.find(layer, *kind));
+        let found = vectors.chain(self.all(layer, TensorKind::Scale).iter().copied());
+        self.push(PackRole::Norms, layer, found.map(|tensor| self.all_rows(tensor)).collect())
+    }
+
+    fn all_rows(&self, tensor: usize) -> RowRange {
+        RowRange { tensor, row: 0, rows: self.tensors[tensor].rows }
     }
 
     /// Tensors of equally many rows, the same rows of each in a pack.

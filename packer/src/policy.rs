@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn only_what_runs_is_tried_to_run_and_p11_never_unasked() {
-        for dtype in Dtype::ALL {
+        for dtype in Dtype::all() {
             let tried = auto(Target::Run).candidates(matrix(dtype));
             assert!(tried.iter().all(|codec| codec.runs() && codec.takes(dtype)), "{dtype}: {tried:?}");
             assert!(!tried.contains(&Codec::P11));

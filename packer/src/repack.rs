@@ -5,7 +5,7 @@ use std::path::Path;
 use symbiote_format::{Codec, Index};
 
 use crate::archive_file::ArchiveFile;
-use crate::archive_writer::{self, lay_out};
+use crate::archive_writer::{self, lay_out, record};
 use crate::error::{At, Error, Problem};
 use crate::limits;
 use crate::monitor::Monitor;
@@ -48,8 +48,8 @@ pub fn repack(
     let (policy, threads) = (options.policy, options.threads);
     let memory = limits::BUFFER_BYTES;
     let segments = Segments { outline: &outline, origin: &origin, policy, memory, threads, monitor };
-    let packs = archive_writer::begin(&segments, &mut out)?;
-    let report = archive_writer::finish(index, &packs, &mut out, monitor)?;
+    record(&mut index, &archive_writer::begin(&segments, &mut out)?);
+    let report = archive_writer::finish(index, &mut out, monitor)?;
     out.commit()?;
     Ok(report)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use symbiote_format::{ByteSize, Codec, Index};
+use symbiote_format::{ByteSize, Coaccess, Codec, Index, PackRole};
 
 /// What an archive holds that was just written.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,8 @@ pub struct ArchiveReport {
     pub file_len: u64,
     /// A vocabulary is in it.
     pub has_tokenizer: bool,
+    /// Co-access statistics are in it; nothing for a model without experts.
+    pub coaccess: Option<bool>,
     /// What each codec has done, in the order of their codes; those that were used.
     pub codecs: Vec<CodecUse>,
 }
@@ -53,6 +55,7 @@ impl ArchiveReport {
             packs: index.packs.len(),
             file_len,
             has_tokenizer: index.tokenizer.is_some(),
+            coaccess: index.packs.iter().any(|p| p.role == PackRole::Expert.code()).then(|| Coaccess::is_in(index)),
             codecs: Codec::ALL.iter().map(|codec| of_codec(*codec)).filter(|all| all.parts > 0).collect(),
         }
     }
@@ -81,6 +84,7 @@ impl ArchiveReport {
             "packs": self.packs,
             "file_bytes": self.file_len,
             "tokenizer": self.has_tokenizer,
+            "coaccess": self.coaccess,
             "weights": { "source_bytes": source_bytes, "coded_bytes": coded_bytes },
             "codecs": codecs,
         })
@@ -99,6 +103,11 @@ impl fmt::Display for ArchiveReport {
         }
         if !self.has_tokenizer {
             write!(f, ", no tokenizer")?;
+        }
+        match self.coaccess {
+            Some(true) => write!(f, ", co-access statistics")?,
+            Some(false) => write!(f, ", no co-access statistics (`symbiote-run profile` makes them)")?,
+            None => {}
         }
         Ok(())
     }

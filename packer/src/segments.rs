@@ -1,17 +1,17 @@
 //! Writing weights: several threads read, code and hash packs, one writes them in order. Memory is bounded by a fixed
 //! number of buffers, whatever the model's size.
 
-use std::fs::File;
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
-use symbiote_format::{Codec, PART_ALIGN, SEGMENT_ALIGN, Sha256};
+use symbiote_format::{Codec, HEADER_LEN, PART_ALIGN, SEGMENT_ALIGN, Sha256};
 
 use crate::coding::Scratch;
 use crate::error::{At, Error, Problem};
 use crate::monitor::Monitor;
 use crate::origin::Origin;
 use crate::outline::Outline;
+use crate::output::Output;
 use crate::pipeline;
 use crate::policy::Policy;
 
@@ -35,27 +35,13 @@ pub(crate) struct Segments<'a> {
 }
 
 impl Segments<'_> {
-    /// Writes every pack, from where `out` stands, each padded to its alignment. `path` names the output in errors.
-    pub fn write(&self, out: &mut File, path: &Path) -> Result<Vec<CodedPack>, Error> {
-        const ZEROS: [u8; 4096] = [0; 4096];
-        let count = self.outline.packs.len();
+    /// Writes every pack where it belongs; returns what has become of each.
+    pub fn write(&self, out: &mut Output) -> Result<Vec<CodedPack>, Error> {
         let (longest_pack, longest_part) = self.outline.longest();
         // A thread has a pack as read and one as coded, a part as read, tried and decoded, and what codecs need.
         let threads = pipeline::threads(self.memory, 2 * longest_pack + 4 * longest_part, self.threads);
-        let buffers = vec![Vec::new(); threads + 2];
-        let mut coded = Vec::with_capacity(count);
-        let done = |number: usize, (segment, pack): (Vec<u8>, CodedPack)| {
-            if self.monitor.interrupted() {
-                return Err(Problem::Interrupted).at(path);
-            }
-            let padding = segment.len().next_multiple_of(size(SEGMENT_ALIGN)) - segment.len();
-            out.write_all(&segment).and_then(|()| out.write_all(&ZEROS[..padding])).at(path)?;
-            self.monitor.advance(self.outline.pack_len(number));
-            coded.push(pack);
-            Ok(segment)
-        };
-        pipeline::in_order(count, threads, buffers, || self.coder(path), done)?;
-        Ok(coded)
+        let path = out.path().to_owned();
+        write_each(self.outline, threads, out, self.monitor, || self.coder(&path))
     }
 
     /// Makes segments: the parts of a pack, coded, in their places, zeros between them.
@@ -79,6 +65,41 @@ impl Segments<'_> {
             Ok((segment, CodedPack { parts, sha256 }))
         }
     }
+}
+
+/// Writes the segments that `maker` makes of numbers of packs and used buffers, in the order in which packs lie, behind the
+/// header's place, each padded to its alignment. Returns what it says of each pack.
+pub(crate) fn write_each<T: Send, W: FnMut(usize, Vec<u8>) -> Result<(Vec<u8>, T), Error>>(
+    outline: &Outline,
+    threads: usize,
+    out: &mut Output,
+    monitor: &dyn Monitor,
+    maker: impl Fn() -> W + Sync,
+) -> Result<Vec<T>, Error> {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let path = out.path().to_owned();
+    let file = out.file();
+    file.seek(SeekFrom::Start(HEADER_LEN)).at(&path)?;
+    let buffers = vec![Vec::new(); threads + 2];
+    let mut made: Vec<(usize, T)> = Vec::with_capacity(outline.order.len());
+    let worker = || {
+        let mut make = maker();
+        move |place: usize, buffer| make(outline.order[place], buffer)
+    };
+    let done = |place: usize, (segment, pack): (Vec<u8>, T)| {
+        if monitor.interrupted() {
+            return Err(Problem::Interrupted).at(&path);
+        }
+        let padding = segment.len().next_multiple_of(size(SEGMENT_ALIGN)) - segment.len();
+        file.write_all(&segment).and_then(|()| file.write_all(&ZEROS[..padding])).at(&path)?;
+        let number = outline.order[place];
+        monitor.advance(outline.pack_len(number));
+        made.push((number, pack));
+        Ok(segment)
+    };
+    pipeline::in_order(outline.order.len(), threads, buffers, worker, done)?;
+    made.sort_unstable_by_key(|(number, _)| *number);
+    Ok(made.into_iter().map(|(_, pack)| pack).collect())
 }
 
 /// An alignment, or a length that the outline has bounded by a pack's cap.

@@ -6,7 +6,7 @@ use std::path::Path;
 use symbiote_format::{Dtype, Metadata, ModelConfig, TensorKind};
 
 use crate::architecture::{self, ArchitectureError, Hyperparameters, LayerFlags, Layout};
-use crate::archive_writer;
+use crate::archive_writer::{self, record};
 use crate::convert::ConvertOptions;
 use crate::draft::{Draft, draft};
 use crate::error::{At, Error};
@@ -126,8 +126,8 @@ pub fn synthesize(
     let mut out = Output::create(output, index_offset, options.force)?;
     let (policy, threads, memory) = (options.policy, options.threads, u64::MAX);
     let segments = Segments { outline: &outline, origin: &origin, policy, memory, threads, monitor };
-    let packs = archive_writer::begin(&segments, &mut out)?;
-    let report = archive_writer::finish(index, &packs, &mut out, monitor)?;
+    record(&mut index, &archive_writer::begin(&segments, &mut out)?);
+    let report = archive_writer::finish(index, &mut out, monitor)?;
     out.commit()?;
     Ok(report)
 }

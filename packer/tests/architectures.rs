@@ -135,7 +135,33 @@ fn designs_of_both_sources() {
             None,
         ),
     ];
-    for (name, expected, of_gguf_file) in cases {
+    let experts = |count, used, ffn_size, shared_ffn_size, scoring: &str, normalized, scale| {
+        json!({
+            "experts.count": count, "experts.used": used, "experts.ffn_size": ffn_size,
+            "experts.shared_ffn_size": shared_ffn_size, "experts.scoring": scoring, "experts.normalized": normalized,
+            "experts.scale": scale,
+        })
+    };
+    let latent = |query_rank| json!({"latent.query_rank": query_rank, "latent.kv_rank": 20, "latent.value_dim": 16, "latent.norm_eps": 1e-6});
+    let groups = |score: &str| json!({"experts.groups": 4, "experts.groups_used": 2, "experts.group_score": score});
+    let all = |parts: &[Json]| parts.iter().flat_map(|part| part.as_object().unwrap().clone()).collect::<Json>();
+    let scale = |multiplier: f64| json!({"attention.scale": (0.1 * multiplier * 4f64.ln() + 1.0).powi(2) / root(20.0)});
+    let oss = [
+        json!({"activation": "clamped_swiglu", "attention.windows": [11, 0]}),
+        experts(6, 3, 64, 0, "softmax", 1, 1.0),
+        json!({"experts.interleaved": 1}),
+    ];
+    let mixtures = [
+        ("gpt-oss", all(&oss), Some(all(&oss[..2]))),
+        ("deepseek2-lite", all(&[scale(0.707), latent(0), experts(8, 3, 16, 32, "softmax", 0, 1.0)]), None),
+        ("deepseek2", all(&[latent(24), experts(8, 3, 16, 16, "softmax", 0, 3.0), groups("best")]), None),
+        (
+            "deepseek3",
+            all(&[scale(1.0), latent(24), experts(8, 3, 16, 16, "sigmoid", 1, 2.5), groups("best_two")]),
+            None,
+        ),
+    ];
+    for (name, expected, of_gguf_file) in cases.into_iter().chain(mixtures) {
         let found = design(&of_folder(&folder(name)));
         assert!(alike(&found, &expected), "{name}: {found}");
         let found = design(&of_gguf(&gguf(name)));
@@ -150,8 +176,11 @@ fn designs_of_both_sources() {
 
 #[test]
 fn rows_turn_together_as_the_source_stores_them() {
-    for name in ["llama-biases", "mistral", "granite", "smollm3"] {
+    for name in ["llama-biases", "mistral", "granite", "smollm3", "deepseek2-lite", "deepseek3"] {
         assert_eq!(of_gguf(&gguf(name))["config"]["rope.layout"], "interleaved", "{name}");
+    }
+    for name in ["deepseek2-lite", "deepseek3"] {
+        assert_eq!(of_folder(&folder(name))["config"]["rope.layout"], "interleaved", "{name}");
     }
     for name in ["qwen2", "qwen3", "gemma2", "gemma3", "phi3-longrope", "olmo2", "starcoder2"] {
         assert_eq!(of_gguf(&gguf(name))["config"]["rope.layout"], "halves", "{name}");
@@ -300,6 +329,18 @@ fn keys_of_config_json_are_refused_by_name() {
         ("smollm3", "no_rope_layers", json!([1, 1, 1, 2, 1]), "no_rope_layers = a list"),
         ("starcoder2", "use_bias", json!(false), "q_proj.bias is there, and use_bias is false"),
         ("starcoder2", "norm_epsilon", json!("x"), "norm_epsilon is \"x\""),
+        ("gpt-oss", "swiglu_limit", json!(5.0), "swiglu_limit = 5"),
+        ("gpt-oss", "quantization_config", json!({"quant_method": "awq"}), "quant_method = awq"),
+        ("gpt-oss", "attention_bias", json!(false), "q_proj.bias is there, and attention_bias is false"),
+        ("deepseek2", "norm_topk_prob", json!(true), "norm_topk_prob = true"),
+        ("deepseek2", "topk_method", json!("noaux_tc"), "topk_method = noaux_tc"),
+        ("deepseek2", "topk_group", json!(1), "experts.used = 3"),
+        ("deepseek2", "moe_layer_freq", json!(2), "moe_layer_freq = 2"),
+        ("deepseek3", "scoring_func", json!("softmax"), "scoring_func = softmax"),
+        ("deepseek3", "n_group", json!(3), "experts.groups = 3"),
+        ("deepseek3", "qk_rope_head_dim", json!(6), "q_b_proj.weight has shape [80, 24]"),
+        ("deepseek3", "q_lora_rank", Json::Null, "q_proj.weight is missing"),
+        ("qwen3", "kv_lora_rank", json!(16), "kv_lora_rank = 16"),
         ("olmo2", "architectures", json!(["Olmo3ForCausalLM"]), "Olmo3ForCausalLM (olmo2)"),
     ];
     for (name, key, value, expected) in cases {
@@ -341,6 +382,10 @@ fn keys_of_gguf_are_refused_by_name() {
     set("phi3-longrope", "phi3.rope.scaling.type", Value::Text("yarn".into()), "phi3.rope.scaling.type = yarn");
     set("qwen3", "qwen3.rope.scaling.type", Value::Text("longrope".into()), "rope_factors_short.weight is missing");
     set("phi3-longrope", "phi3.rope.dimension_count", Value::U32(16), "rope_factors_short.weight has shape [6]");
+    set("deepseek3", "deepseek2.expert_gating_func", Value::U32(9), "deepseek2.expert_gating_func = 9");
+    set("qwen3", "qwen3.attention.kv_lora_rank", Value::U32(16), "qwen3.attention.kv_lora_rank");
+    set("qwen3", "qwen3.rope.scaling.yarn_log_multiplier", Value::F32(0.1), "yarn_log_multiplier = 0.1");
+    gone("deepseek2", "deepseek2.attention.kv_lora_rank");
     gone("granite", "granite.logit_scale");
     gone("starcoder2", "starcoder2.attention.layer_norm_epsilon");
     gone("gpt2", "gpt2.attention.layer_norm_epsilon");
@@ -441,8 +486,12 @@ fn every_tensor_comes_back_bit_for_bit() {
         if file.exists() {
             let tensors = Gguf::read(&file).tensors.into_iter().map(|t| {
                 let dtype = symbiote_format::Dtype::from_code(u16::try_from(t.ty).unwrap()).unwrap();
-                let shape = t.shape.iter().map(|n| usize::try_from(*n).unwrap()).collect();
-                (t.name, dtype.name().to_owned(), shape, t.data)
+                let shape: Vec<usize> = t.shape.iter().map(|n| usize::try_from(*n).unwrap()).collect();
+                if dtype.block_len() == 1 {
+                    return (t.name, dtype.name().to_owned(), shape, t.data);
+                }
+                let rows: usize = shape[..shape.len() - 1].iter().product();
+                (t.name, "U8".to_owned(), vec![rows, t.data.len() / rows], t.data)
             });
             round_trip(&bench, file.to_str().unwrap(), tensors.collect());
             models += 1;
@@ -485,6 +534,60 @@ fn gemma3_with_vision_is_packed_for_its_text() {
     refused("audio_tower.weight does not belong", &|m| {
         m.tensors.last_mut().unwrap().name = "audio_tower.weight".into();
     });
+}
+
+/// Without MXFP4, transformers saves them so.
+#[test]
+fn transposed_experts_are_refused_by_name() {
+    let bench = Bench::new();
+    let mut model = folder("gpt-oss");
+    let halves = ["_blocks", "_scales"].map(|half| format!("model.layers.0.mlp.experts.gate_up_proj{half}"));
+    model.tensors.retain(|t| t.name != halves[1]);
+    let t = model.tensor(&halves[0]);
+    t.name = "model.layers.0.mlp.experts.gate_up_proj".into();
+    (t.dtype, t.shape, t.data) = (safetensors::Dtype::BF16, vec![6, 64, 128], vec![0; 6 * 64 * 128 * 2]);
+    model.write(&bench.path("m"), 1);
+    let error = bench.refused(&["convert", "m"]);
+    assert!(error.contains("experts.gate_up_proj has the experts transposed"), "{error}");
+
+    let mut model = folder("gpt-oss");
+    model.tensors.retain(|t| t.name != halves[1]);
+    model.write(&bench.path("half"), 1);
+    let error = bench.refused(&["convert", "half"]);
+    assert!(error.contains("gate_up_proj_blocks is stored as U8"), "{error}");
+}
+
+/// Layers beyond the last guess further tokens: they are kept. GGUF files before 2025 have keys and values in one.
+#[test]
+fn deepseek_as_published() {
+    let mut model = folder("deepseek3");
+    let t = model.tensor("model.layers.1.mlp.gate.weight").clone();
+    let next = support::hugging_face::Tensor { name: "model.layers.2.mlp.gate.weight".into(), ..t.clone() };
+    model.tensors.push(next);
+    let found = of_folder(&model);
+    assert_eq!(found["tensors"].as_array().unwrap().last().unwrap()["kind"], "unused");
+    let bench = Bench::new();
+    let stray = support::hugging_face::Tensor { name: "model.layers.1.mlp.more.weight".into(), ..t };
+    model.tensors.push(stray);
+    model.write(&bench.path("m"), 1);
+    let error = bench.refused(&["convert", "m"]);
+    assert!(error.contains("model.layers.1.mlp.more.weight does not belong"), "{error}");
+
+    let mut old = gguf("deepseek3");
+    old.remove("deepseek2.attention.key_length_mla");
+    old.remove("deepseek2.attention.value_length_mla");
+    old.set("deepseek2.attention.key_length", Value::U32(20));
+    old.set("deepseek2.attention.value_length", Value::U32(16));
+    old.set("deepseek2.attention.head_count_kv", Value::U32(4));
+    old.tensors.retain(|t| !t.name.ends_with("attn_v_b.weight"));
+    for layer in 0..2 {
+        let t = old.tensor(&format!("blk.{layer}.attn_k_b.weight"));
+        t.name = format!("blk.{layer}.attn_kv_b.weight");
+        (t.shape, t.data) = (vec![112, 20], vec![0; 112 * 20 * 2]);
+    }
+    let found = of_gguf(&old);
+    is(&design(&found), design(&of_gguf(&gguf("deepseek3"))));
+    assert_eq!((&found["config"]["head_dim"], &found["config"]["kv_head_count"]), (&json!(20), &json!(4)));
 }
 
 #[test]

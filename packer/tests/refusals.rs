@@ -86,7 +86,7 @@ fn gguf_models() {
     gguf_refused("llama.block_count is a text", |m| m.set("llama.block_count", Value::Text("3".into())));
     gguf_refused("head_count is an array of 3", |m| m.set("llama.attention.head_count", Value::I32s(vec![4; 3])));
     gguf_refused("llama.attention.sinks", |m| m.set("llama.attention.sinks", Value::U32(1)));
-    gguf_refused("llama.expert_count = 8 is not supported", |m| m.set("llama.expert_count", Value::U32(8)));
+    gguf_refused("llama.expert_used_count is missing", |m| m.set("llama.expert_count", Value::U32(8)));
     gguf_refused("layer_count = 5000", |m| m.set("llama.block_count", Value::U32(5000)));
     gguf_refused("kv_head_count = 3", |m| m.set("llama.attention.head_count_kv", Value::U32(3)));
     gguf_refused("head_count = 0", |m| m.set("llama.attention.head_count", Value::U32(0)));
@@ -160,7 +160,6 @@ fn folder_configs() {
     rope("rope_type = ntk", json!({"rope_type": "ntk", "factor": 2.0}));
     rope("rope_parameters.factor is missing", json!({"rope_type": "linear"}));
     rope("rope_parameters.mrope_section", json!({"rope_type": "default", "mrope_section": [1]}));
-    rope("truncate = false", json!({"rope_type": "yarn", "factor": 2.0, "truncate": false}));
     rope(
         "rope.scaling.short",
         json!({"rope_type": "longrope", "factor": 2.0, "short_factor": [1.0], "long_factor": [1.0]}),

@@ -135,7 +135,13 @@ fn threads_change_nothing() {
         let policy = Policy::new(target, Choice::Auto).unwrap();
         let files = [1, 2, 7].map(|threads| {
             let threads = Some(threads);
-            convert(&input, &output, &ConvertOptions { policy, threads, force: true, pack_size: 20_000 }, &()).unwrap();
+            convert(
+                &input,
+                &output,
+                &ConvertOptions { policy, threads, force: true, pack_size: 20_000, profile: None },
+                &(),
+            )
+            .unwrap();
             let converted = bench.read("m.pak");
             repack(&output, &bench.path("again.pak"), &RepackOptions { policy, threads, force: true }, &()).unwrap();
             assert!(bench.read("again.pak") == converted);

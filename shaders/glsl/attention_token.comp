@@ -12,9 +12,9 @@ layout(constant_id = 3) const uint QUERIES = 1;
 layout(constant_id = 4) const uint SUBGROUP = 32;  // size of a subgroup
 layout(constant_id = 5) const uint SUBGROUPS = 1;
 layout(constant_id = 6) const uint GROUP = 1;      // heads that share a key-value head
-layout(constant_id = 7) const uint ROPE_DIMS = 0;  // leading dimensions that are turned
-layout(constant_id = 8) const bool INTERLEAVED = false;
-layout(constant_id = 9) const bool STAGED = false;  // there are biases or norms
+layout(constant_id = 8) const uint ROPE_DIMS = 0;  // leading dimensions that are turned
+layout(constant_id = 9) const bool INTERLEAVED = false;
+layout(constant_id = 10) const bool STAGED = false;  // there are biases or norms
 
 layout(push_constant) uniform Args {
   F32s qkv;        // q [heads][HEAD_DIM], k [kv_heads][HEAD_DIM], v [kv_heads][HEAD_DIM]
@@ -53,10 +53,10 @@ const uint PAIRS = (HEAD_DIM / 2 + SUBGROUP - 1) / SUBGROUP;
 const uint LEFT = HEAD_DIM + 2;                        // a sum, the maximum, the total
 const float NONE = -1.0e30;
 
-shared float staged[(QUERIES + 2) * HEAD_DIM];  // q, then the token's own k and v
+#define STAGED_FLOATS ((QUERIES + 2) * HEAD_DIM)  // q, then the token's own k and v
+#include "kv_bytes.glsl"
 shared float merged[SUBGROUPS * QUERIES * LEFT];
 shared uint arrived;
-#include "kv_row.glsl"
 
 // Head `n` of qkv into `staged`: biases, norm, turn.
 void stage(uint to, uint n, uint own, uvec2 bias, uvec2 norm, bool turned) {
@@ -93,11 +93,11 @@ void keep(uint to, uint64_t cache, uint row, bool write) {
   const uint from = to * HEAD_DIM;
   if (KV_BYTES == 1) {
     // written twice where a key-value head has several workgroups: the same
-    store_bytes(cache + uint64_t(row) * KV_ROW, from);
+    store_bytes(cache + uint64_t(row) * kv_row(HEAD_DIM), HEAD_DIM, from);
   } else {
     for (uint d = gl_SubgroupInvocationID; d < HEAD_DIM; d += SUBGROUP) {
       if (KV_BYTES == 2) staged[from + d] = nearest_half(staged[from + d]);
-      if (write) kv_store(cache, row, d, staged[from + d]);
+      if (write) kv_store(cache, row, d, staged[from + d], HEAD_DIM);
     }
   }
 }
@@ -106,7 +106,7 @@ void keep(uint to, uint64_t cache, uint row, bool write) {
 struct Octet { uvec4 low, high; };
 
 Octet fetch(uint64_t cache, uint row, uint octet) {
-  const uint64_t at = cache + uint64_t(row) * KV_ROW;
+  const uint64_t at = cache + uint64_t(row) * kv_row(HEAD_DIM);
   Octet o;
   o.high = uvec4(0);
   if (KV_BYTES == 4) {

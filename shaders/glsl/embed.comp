@@ -3,17 +3,18 @@
 #include "common.glsl"
 #include "exceptions.glsl"
 #include "block.glsl"
+#include "scales.glsl"
 
 layout(push_constant) uniform Args {
   U64s packs;    // pack table
   U32s parts;    // parts of the embedding, `first_tile` counts rows
-  U32s tokens;   // [tokens]
+  U32s tokens;   // [tokens]; 0: rows from `first` on, in order
   uint64_t x;    // [tokens][x_stride] f32
   uint part_count;
   uint columns_;
   uint x_stride;
-  uint pad;
-  uint64_t grid;  // of types that refer to one
+  uint first;
+  uint64_t grid;  // of types that refer to one; of types with scales, their table
 } a;
 
 void main() {
@@ -21,13 +22,19 @@ void main() {
 #ifdef GRID
   grid = a.grid;
 #endif
-  const uint token = a.tokens.at[gl_WorkGroupID.x];
+  const uint token = uint64_t(a.tokens) == 0 ? a.first + gl_WorkGroupID.x : a.tokens.at[gl_WorkGroupID.x];
   const Part part = find_part(a.packs, a.parts, a.part_count, token);
   if (token - part.first_tile >= part.rows) return;  // of another product
   const uint row_bytes = row_bytes_of(a.columns_);
   const uint64_t row = part.at + uint64_t(token - part.first_tile) * row_bytes;
   F32sOut x = F32sOut(a.x + uint64_t(gl_WorkGroupID.x) * a.x_stride * 4);
-#ifdef PLAIN
+#if defined(SCALED)
+  const Factors f = factors_of(U32s(a.grid), 0, token);
+  const uint first = first_factor(f, token);
+  for (uint k = gl_LocalInvocationID.x; k < a.columns_; k += gl_WorkGroupSize.x) {
+    x.at[k] = element(row, k) * factor(a.packs, f, first, k);
+  }
+#elif defined(PLAIN)
   for (uint k = gl_LocalInvocationID.x; k < a.columns_; k += gl_WorkGroupSize.x) x.at[k] = element(row, k);
 #else
   const uint units = a.columns_ / 8;

@@ -7,15 +7,16 @@
 layout(push_constant) uniform Args {
   U64s packs;    // pack table
   U32s parts;    // parts of the embedding, `first_tile` counts rows
-  U32s tokens;   // [tokens]
+  U32s tokens;   // [tokens]; 0: rows from `first` on, in order
   uint64_t x;    // [tokens][x_stride] f32
   uint part_count;
   uint columns_;
   uint x_stride;
+  uint first;
 } a;
 
 void main() {
-  const uint token = a.tokens.at[gl_WorkGroupID.x];
+  const uint token = uint64_t(a.tokens) == 0 ? a.first + gl_WorkGroupID.x : a.tokens.at[gl_WorkGroupID.x];
   const Part part = find_part(a.packs, a.parts, a.part_count, token);
   if (token - part.first_tile >= part.rows) return;  // of another product
   const uint row = token - part.first_tile;

@@ -4,6 +4,7 @@
 // Angles come as cos and sin from the host: the precision that Vulkan asks of sin and cos is too low for long contexts.
 #include "common.glsl"
 #include "kv.glsl"
+#include "kv_bytes.glsl"
 #include "vector.glsl"
 layout(constant_id = 3) const bool INTERLEAVED = false;
 layout(constant_id = 4) const bool STAGED = false;  // there are biases or norms
@@ -29,8 +30,6 @@ layout(push_constant) uniform Args {
   float norm_offset;
 } a;
 
-shared float staged[256];
-
 // Biases and norm, into shared memory.
 void stage(uint at, uint own, uvec2 bias, uvec2 norm) {
   float squares = 0.0;
@@ -47,8 +46,6 @@ void stage(uint at, uint own, uvec2 bias, uvec2 norm) {
   }
   barrier();
 }
-
-#include "kv_row.glsl"
 
 void main() {
   const uint head = gl_WorkGroupID.x, t = gl_WorkGroupID.y;
@@ -79,12 +76,12 @@ void main() {
       staged[d.x] = v.x;
       staged[d.y] = v.y;
     } else {
-      kv_store(cache, row, d.x, v.x);
-      kv_store(cache, row, d.y, v.y);
+      kv_store(cache, row, d.x, v.x, HEAD_DIM);
+      kv_store(cache, row, d.y, v.y, HEAD_DIM);
     }
   }
   if (KV_BYTES == 1 && !query) {
     barrier();
-    store_bytes(cache + uint64_t(row) * KV_ROW, 0);
+    store_bytes(cache + uint64_t(row) * kv_row(HEAD_DIM), HEAD_DIM, 0);
   }
 }

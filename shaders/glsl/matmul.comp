@@ -1,10 +1,11 @@
 #version 460
 // y[t][r] = sum_k w[r][k] x[t][k] over the parts of one operation, wherever they lie. A subgroup takes ROWS rows and its lanes
 // stride over their units: loads coalesce on a GPU, and on a CPU's vector lanes, where every load is one lane's, those of x
-// serve ROWS rows. Of halves, some weights may stand apart: exceptions.
+// serve ROWS rows. Of halves, some weights may stand apart: exceptions. Numbers of 8 bits have factors: scales.
 #include "common.glsl"
 #include "exceptions.glsl"
 #include "block.glsl"
+#include "scales.glsl"
 #include "product.glsl"
 
 layout(constant_id = 1) const uint TOKENS = 1;  // tokens a workgroup
@@ -30,19 +31,25 @@ void main() {
 #endif
   const uint row0 = ((tile - part.first_tile) * gl_NumSubgroups + gl_SubgroupID) * ROWS;
   const uint row_bytes = row_bytes_of(a.columns_);
-  const uint64_t w = part.at;
+  const uint64_t start = part.at;
   F32x4s x = F32x4s(a.x + uint64_t(first) * a.x_stride * 4);
   const uint stride = a.x_stride / 4;
 
   uint seen = 0;
-  if (TOUCH && row0 < part.rows) seen = touch(w + uint64_t(row0) * row_bytes, min(ROWS, part.rows - row0) * row_bytes);
+  if (TOUCH && row0 < part.rows) seen = touch(start + uint64_t(row0) * row_bytes, min(ROWS, part.rows - row0) * row_bytes);
 
   uint64_t rows[ROWS];
   float sum[ROWS][TOKENS];
   [[unroll]] for (uint r = 0; r < ROWS; r++) {
-    rows[r] = w + uint64_t(min(row0 + r, part.rows - 1)) * row_bytes;
+    rows[r] = start + uint64_t(min(row0 + r, part.rows - 1)) * row_bytes;
     [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[r][t] = 0.0;
   }
+#ifdef SCALED
+  const uint expert = EXPERTS ? a.experts.at[first / a.group_rows] : 0;
+  const Factors f = factors_of(U32s(a.halves), expert, part.first_row);
+  uint factors[ROWS];
+  [[unroll]] for (uint r = 0; r < ROWS; r++) factors[r] = first_factor(f, part.first_row + min(row0 + r, part.rows - 1));
+#endif
 #ifdef PLAIN
   const bool aligned = a.columns_ % 8 == 0;
   const uint units = aligned ? a.columns_ / 8 : 0;
@@ -57,17 +64,41 @@ void main() {
       const uint64_t block = rows[r] + uint64_t(b) * BLOCK_BYTES;
       decode(block, g, u, scale_of(block, g), w0[r], w1[r]);
     }
+#ifdef SCALED
+    float scale[ROWS];
+    [[unroll]] for (uint r = 0; r < ROWS; r++) {
+      if (SCALES == OF_ROWS) scale[r] = 1.0;
+      else scale[r] = r > 0 && SCALES == OF_TILE ? scale[0] : factor(a.packs, f, factors[r], 8 * i);
+    }
+#endif
     [[unroll]] for (uint t = 0; t < TOKENS; t++) {
       const vec4 x0 = x.at[t * stride + k.x], x1 = x.at[t * stride + k.y];
+#ifdef SCALED
+      [[unroll]] for (uint r = 0; r < ROWS; r++) sum[r][t] = fma(dot(w0[r], x0) + dot(w1[r], x1), scale[r], sum[r][t]);
+#else
       [[unroll]] for (uint r = 0; r < ROWS; r++) sum[r][t] += dot(w0[r], x0) + dot(w1[r], x1);
+#endif
     }
   }
 #ifdef PLAIN
   if (!aligned) for (uint k = gl_SubgroupInvocationID; k < a.columns_; k += gl_SubgroupSize) {
+    float w[ROWS];
+    [[unroll]] for (uint r = 0; r < ROWS; r++) {
+      w[r] = element(rows[r], k);
+#ifdef SCALED
+      if (SCALES != OF_ROWS) w[r] *= factor(a.packs, f, factors[r], k);
+#endif
+    }
     [[unroll]] for (uint t = 0; t < TOKENS; t++) {
       const float v = x.at[t * stride + k / 4][k % 4];
-      [[unroll]] for (uint r = 0; r < ROWS; r++) sum[r][t] = fma(element(rows[r], k), v, sum[r][t]);
+      [[unroll]] for (uint r = 0; r < ROWS; r++) sum[r][t] = fma(w[r], v, sum[r][t]);
     }
+  }
+#endif
+#ifdef SCALED
+  if (SCALES == OF_ROWS) [[unroll]] for (uint r = 0; r < ROWS; r++) {
+    const float scale = factor(a.packs, f, factors[r], 0);
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[r][t] *= scale;
   }
 #endif
   if (SOURCE != NONE) {

@@ -50,10 +50,6 @@ void main() {
   if (p < P) {
     const uint64_t blocks = at.blocks + uint64_t(tile) * (at.coded / 32) * (8 * WORDS * 16);
     const uint first_chunk = share * ABREAST + lane / SLICE, step = shares * ABREAST;
-    // what is needed after the blocks is on its way before them
-    const uint base = U32s(at.trailer).at[0];
-    uvec4 words;
-    if (first_chunk < at.lists.windows) words = words_of_run(at.lists, tile, first_chunk, p);
     for (uint c = first_chunk; c * 128 < at.coded; c += step) {
       const uint C = columns_of(at, c);
       if (s < C) {
@@ -74,11 +70,11 @@ void main() {
         }
       }
     }
+    const uint base = U32s(at.trailer).at[0];
     const float scale = scale_of_base(base), nothing = nothing_of_base(base);
     [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[t] *= scale;
     for (uint window = first_chunk; window < at.lists.windows; window += step) {
-      if (window != first_chunk) words = words_of_run(at.lists, tile, window, p);
-      const uvec2 run = run_of(words, p);
+      const uvec2 run = exceptions_of(at.lists, tile, window, p);
       for (uint i = run.x + s; i < run.y; i += 4) {
         const Exception e = exception_at(at.lists.entries, i, window);
         [[unroll]] for (uint t = 0; t < TOKENS; t++) {
@@ -113,7 +109,7 @@ void main() {
     }
   }
   if (SUBGROUPS == 1) return;
-  const float factor = gl_SubgroupID == 0 ? factor_of_x(squares_of_x()) : 1.0;
+  const float factor = gl_SubgroupID == 0 ? factor_of_x() : 1.0;
   barrier();
   float squares = 0.0;
   for (uint i = gl_SubgroupID * LANES + lane; i < TOKENS * SLICE; i += gl_WorkGroupSize.x) {

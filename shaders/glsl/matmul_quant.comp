@@ -10,6 +10,7 @@ layout(constant_id = 2) const uint SUBGROUPS = 4;
 layout(constant_id = 3) const uint ROWS = 32;      // rows a workgroup
 layout(constant_id = 4) const uint DEPTH = 2;      // of them, on their way at once
 #include "quant.glsl"
+#include "scales.glsl"
 #include "product.glsl"
 
 // What a subgroup has in shared memory: x on its way to the lanes, half of their columns at a time, then the lanes' sums of every
@@ -38,7 +39,10 @@ void main() {
   const uint pieces = a.columns_ / PIECE;
   F32x4s x_at = F32x4s(a.x + uint64_t(gl_WorkGroupID.y) * a.x_stride * 4);
 
-  float squares_x = 0.0;
+#ifdef SCALED
+  const Factors f = factors_of(U32s(a.halves), EXPERTS ? a.experts.at[gl_WorkGroupID.y / a.group_rows] : 0, part.first_row);
+  const uint row1 = part.first_row + row0;
+#endif
   float sums[SUMS];  // of rows lane, lane + LANES, ..
   [[unroll]] for (uint i = 0; i < SUMS; i++) sums[i] = 0.0;
   for (uint first = gl_SubgroupID * LANES; first < pieces; first += SUBGROUPS * LANES) {
@@ -46,7 +50,6 @@ void main() {
 #define ROW(r) ((r < here_rows ? row_w : row_v) + (strip + uint64_t(r) * row_bytes))
     uvec4 raw[DEPTH][LOADS];
     [[unroll]] for (uint j = 0; j < DEPTH; j++) fetch(raw[j], ROW(min(j, rows - 1)), here, lane);
-    if (first == 0) squares_x = squares_of_x();  // while weights are on their way
 
     vec4 x[PIECE / 4];
     [[unroll]] for (uint pass = 0; pass < 2; pass++) {
@@ -59,6 +62,10 @@ void main() {
       subgroupBarrier();
     }
     const X own = prepare(x);
+#ifdef SCALED
+    const uint columns = PIECE * (first + min(lane, here - 1));
+    const float scale = SCALES == OF_TILE ? factor(a.packs, f, first_factor(f, row1), columns) : 1.0;
+#endif
 
     for (uint r = 0; r < rows; r += DEPTH) {
 #ifdef STAGED
@@ -72,7 +79,11 @@ void main() {
 #ifdef STAGED
         const float v = product(j, uint(ROW(r + j)) & 15, lane, own);
 #else
-        const float v = product(raw[j], lane, own);
+        float v = product(raw[j], lane, own);
+#ifdef SCALED
+        if (SCALES > OF_TILE) v *= factor(a.packs, f, first_factor(f, row1 + min(r + j, rows - 1)), columns);
+        else v *= scale;
+#endif
         if (r + j + DEPTH < rows) fetch(raw[j], ROW(r + j + DEPTH), here, lane);
 #endif
         if (r + j < ROWS) lines[area + (r + j) * (LANES / 4 + 1) + lane / 4][lane % 4] = lane < here ? v : 0.0;
@@ -93,7 +104,7 @@ void main() {
   [[unroll]] for (uint i = 0; i < SUMS; i++) {
     if (lane + i * LANES < ROWS) totals[gl_SubgroupID * ROWS + lane + i * LANES] = sums[i];
   }
-  const float factor = gl_SubgroupID == 0 ? factor_of_x(squares_x) : 0.0;
+  const float missing = gl_SubgroupID == 0 ? factor_of_x() : 0.0;
   barrier();
   if (gl_SubgroupID != 0) return;
   float squares = 0.0;
@@ -103,8 +114,11 @@ void main() {
       v += totals[g * ROWS + r];
       if (gated) up += totals[g * ROWS + here_rows + r];
     }
-    v *= factor;
-    if (gated) v = gate(v, up * factor);
+#ifdef SCALED
+    if (SCALES == OF_ROWS) v *= factor(a.packs, f, first_factor(f, row1 + r), 0);
+#endif
+    v *= missing;
+    if (gated) v = gate(v, up * missing);
     write_row(gl_WorkGroupID.y, part.first_row + row0 + r, v, squares);
   }
   leave(squares);

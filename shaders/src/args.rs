@@ -18,6 +18,34 @@ pub struct PartArgs {
     pub first_tile: u32,
 }
 
+/// Where the factors of the rows of one tensor of a product are (`scales.glsl`). A table of them starts with a u32: how many each
+/// expert has, or how many there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct ScaleArgs {
+    /// The factors.
+    pub factors: VectorArgs,
+    /// The first of the rows, as a row of the operation's output; the tables of an expert are in their order.
+    pub first_row: u32,
+    /// Rows that share factors.
+    pub rows: u32,
+    /// Columns that share one, as a power of two.
+    pub columns_log2: u32,
+    /// Factors of those rows.
+    pub across: u32,
+}
+
+impl ScaleArgs {
+    /// Number of the specialisation constant that says how factors are spread.
+    pub const SCALES: u32 = 5;
+    /// A row has one factor.
+    pub const ROWS: u32 = 0;
+    /// They are of blocks, and the rows of a tile have the same.
+    pub const TILE: u32 = 1;
+    /// They are of blocks, and rows of a tile may have others.
+    pub const BLOCKS: u32 = 2;
+}
+
 /// `embed.comp`: groups (tokens, 1, 1).
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 #[repr(C)]
@@ -26,7 +54,7 @@ pub struct EmbedArgs {
     pub packs: u64,
     /// Parts of the embedding; `first_tile` is the part's first row.
     pub parts: u64,
-    /// `[tokens]` u32.
+    /// `[tokens]` u32; 0: rows one after another.
     pub tokens: u64,
     /// `[tokens][x_stride]` f32, written.
     pub x: u64,
@@ -36,9 +64,9 @@ pub struct EmbedArgs {
     pub columns: u32,
     /// f32 a row of x.
     pub x_stride: u32,
-    /// Unused.
-    pub pad: u32,
-    /// `embed.comp` only: the grid that the stored type refers to, two bytes a point.
+    /// The first row where `tokens` is 0.
+    pub first: u32,
+    /// `embed.comp` only: the grid that the stored type refers to, two bytes a point; or the table of its scales.
     pub grid: u64,
 }
 
@@ -67,7 +95,7 @@ pub struct MatmulArgs {
     /// 1: added to y; 0: y is replaced.
     pub add: u32,
     /// `matmul_matrix.comp`: what `split.comp` has made of x; `matmul.comp`: the grid that the stored type refers to, two bytes a
-    /// point.
+    /// point, or the table of its scales.
     pub halves: u64,
     /// With [`EXPERTS`](Self::EXPERTS): the expert of each [`group_rows`](Self::group_rows) rows of x and y, a u32, or `u32::MAX` for
     /// rows that are not computed.
@@ -322,6 +350,70 @@ pub struct HeadsArgs {
     pub norm_offset: f32,
 }
 
+/// `latent_heads.comp`: groups (heads, tokens, 1).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct LatentHeadsArgs {
+    /// `[tokens][q_stride]` f32, changed in place.
+    pub q: u64,
+    /// `[tokens][rotated_stride]` f32: what is rotated of all keys.
+    pub rotated: u64,
+    /// `[tokens][key_stride]` f32: what else keys have.
+    pub keys: u64,
+    /// `[tokens][value_stride]` f32.
+    pub values: u64,
+    /// `[tokens][rope_dims / 2][2]` f32: cos, sin.
+    pub turns: u64,
+    /// K cache of the layer.
+    pub k: u64,
+    /// V cache of the layer.
+    pub v: u64,
+    /// The last dimensions of a head, which are rotated.
+    pub rope_dims: u32,
+    /// Positions in the cache.
+    pub capacity: u32,
+    /// Position of the first token.
+    pub position: u32,
+    /// f32 a row of q.
+    pub q_stride: u32,
+    /// f32 from one token's to the next.
+    pub rotated_stride: u32,
+    /// f32 a row of keys.
+    pub key_stride: u32,
+    /// f32 from one head's to the next.
+    pub key_step: u32,
+    /// f32 a row of values.
+    pub value_stride: u32,
+    /// f32 from one head's to the next.
+    pub value_step: u32,
+    /// Unused.
+    pub pad: u32,
+}
+
+/// `latent_keys.comp`: groups (heads, tokens / 4, 1).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct LatentKeysArgs {
+    /// `[heads][rank][w_stride]` f32.
+    pub w: u64,
+    /// `[tokens rounded up to 4][x_stride]` f32.
+    pub x: u64,
+    /// `[tokens][y_stride]` f32, written: `[heads][width]`.
+    pub y: u64,
+    /// Width of x.
+    pub rank: u32,
+    /// Of a head of y.
+    pub width: u32,
+    /// Tokens.
+    pub tokens: u32,
+    /// f32 a row of w.
+    pub w_stride: u32,
+    /// f32 a row of x.
+    pub x_stride: u32,
+    /// f32 a row of y.
+    pub y_stride: u32,
+}
+
 /// `attention.comp`: groups (key-value heads, pairs / QUERIES, splits).
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 #[repr(C)]
@@ -334,6 +426,10 @@ pub struct AttentionArgs {
     pub v: u64,
     /// `[tokens][y_stride]` f32, or partial results; written.
     pub y: u64,
+    /// Pack table.
+    pub packs: u64,
+    /// `[heads]`: scores that have no value.
+    pub sinks: VectorArgs,
     /// Query heads.
     pub heads: u32,
     /// Key-value heads.
@@ -410,7 +506,7 @@ pub struct AttentionTokenArgs {
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 #[repr(C)]
 pub struct AttentionMergeArgs {
-    /// `[splits][tokens][heads][head_dim + 2]` f32.
+    /// `[splits][tokens][heads][head_dim + 2]` f32, the head being one of values.
     pub partial: u64,
     /// `[tokens][y_stride]` f32, written.
     pub y: u64,
@@ -438,7 +534,7 @@ pub struct ActivateArgs {
     pub x: u64,
     /// `[tokens][y_stride]` f32, written.
     pub y: u64,
-    /// `[width]`.
+    /// `[width]`; of gate and up where these take turns `[2 * width]`.
     pub gate_bias: VectorArgs,
     /// `[width]`.
     pub up_bias: VectorArgs,

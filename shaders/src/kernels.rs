@@ -22,6 +22,7 @@ macro_rules! every_dtype {
         [$(per_dtype!($file:
             "F32" "F16" "BF16" "Q4_0" "Q4_1" "Q5_0" "Q5_1" "Q8_0" "Q2_K" "Q3_K" "Q4_K" "Q5_K" "Q6_K" "IQ4_NL"
             "IQ4_XS" "MXFP4" "TQ1_0" "TQ2_0" "IQ1_S" "IQ1_M" "IQ2_XXS" "IQ2_XS" "IQ2_S" "IQ3_XXS" "IQ3_S"
+            "F8_E4M3" "F8_E5M2"
         )),*]
     };
 }
@@ -34,8 +35,8 @@ const fn packed(name: &'static str, file: &'static str, define: &'static str) ->
     Kernel { name, file, define: Some(define) }
 }
 
-const TYPED: [[Kernel; 25]; 2] = every_dtype!("embed" "matmul");
-const QUANTS: [Kernel; 5] = per_dtype!("matmul_quant": "Q4_0" "Q8_0" "Q4_K" "Q5_K" "Q6_K");
+const TYPED: [[Kernel; 27]; 2] = every_dtype!("embed" "matmul");
+const QUANTS: [Kernel; 7] = per_dtype!("matmul_quant": "Q4_0" "Q8_0" "Q4_K" "Q5_K" "Q6_K" "F8_E4M3" "F8_E5M2");
 const PACKED: [Kernel; 6] = [
     packed("embed_p11", "embed_packed", "CODEC_P11"),
     packed("embed_p12", "embed_packed", "CODEC_P12"),
@@ -44,7 +45,7 @@ const PACKED: [Kernel; 6] = [
     packed("matrix_p11", "matmul_matrix", "CODEC_P11"),
     packed("matrix_p12", "matmul_matrix", "CODEC_P12"),
 ];
-const PLAIN: [Kernel; 15] = [
+const PLAIN: [Kernel; 17] = [
     plain("activate"),
     plain("add"),
     plain("attention"),
@@ -55,6 +56,8 @@ const PLAIN: [Kernel; 15] = [
     plain("gather"),
     plain("half_denormals"),
     plain("heads"),
+    plain("latent_heads"),
+    plain("latent_keys"),
     plain("matrix_layout"),
     plain("norm"),
     plain("read"),
@@ -63,9 +66,10 @@ const PLAIN: [Kernel; 15] = [
 ];
 
 /// Names of the stored types that the typed kernels exist for.
-pub const DTYPES: [&str; 25] = [
+pub const DTYPES: [&str; 27] = [
     "F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
-    "IQ4_XS", "MXFP4", "TQ1_0", "TQ2_0", "IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S",
+    "IQ4_XS", "MXFP4", "TQ1_0", "TQ2_0", "IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "F8_E4M3",
+    "F8_E5M2",
 ];
 
 /// Every kernel variant.

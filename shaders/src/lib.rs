@@ -11,7 +11,8 @@ mod kernels;
 
 pub use args::{
     ActivateArgs, AddArgs, AttentionArgs, AttentionMergeArgs, AttentionTokenArgs, CapArgs, CombineArgs, EmbedArgs,
-    GatherArgs, HeadsArgs, MatmulArgs, MatrixLayoutArgs, NormArgs, PartArgs, RouteArgs, SplitArgs, VectorArgs,
+    GatherArgs, HeadsArgs, LatentHeadsArgs, LatentKeysArgs, MatmulArgs, MatrixLayoutArgs, NormArgs, PartArgs,
+    RouteArgs, ScaleArgs, SplitArgs, VectorArgs,
 };
 pub use compile::{CompileError, compile};
 pub use kernels::{DTYPES, KERNELS, Kernel, find};

@@ -3,7 +3,7 @@
 //! A CONFIG is `FORM/SUBGROUPS/ROWS/WIDE`: FORM one of `bf16`, `f16`, `q8_0`, .. (stored types as they are), `p12`, `p11`
 //! (packed bf16), `m12`, `m11` (packed, on cooperative matrices), `f16~N`, `bf16~N` (f32 narrowed, one in N an exception);
 //! subgroups a workgroup; rows a subgroup (stored types) or tiles a workgroup (matrices); tokens at once. `quant-q8_0`, .. are the
-//! quants by `matmul_quant.comp`, with rows a workgroup and rows on their way at once in the last two places; `read` reads what
+//! quants (and `quant-f8_e4m3`, with a factor for 128 x 128) by `matmul_quant.comp`, with rows a workgroup and rows on their way at once in the last two places; `read` reads what
 //! bf16 would and does nothing with it: the ceiling. `FORM@FOLDER` takes the kernel from the GLSL sources in a folder, which
 //! may have been edited since this was built. Weights are gaussian, in parts of 16 MiB as the packer cuts them, and larger than
 //! any cache: dispatches take turns over copies. Each line has the median time of a dispatch back to back, and with a barrier
@@ -19,6 +19,7 @@ use bytemuck::bytes_of;
 use half::f16;
 use symbiote_format::{Codec, Dtype};
 use symbiote_runtime::gpu::{Buffer, DeviceKind, Pipeline, Timestamps};
+use symbiote_shaders::ScaleArgs;
 use symbiote_tests::blocks::Random;
 use symbiote_tests::kernel_rig::{DeviceMatrix, KernelRig, Spread, split_args};
 
@@ -57,7 +58,7 @@ impl Config {
         let (form, folder) = form.split_once('@').map_or((form, None), |(form, folder)| (form, Some(folder.into())));
         let n = |s: &str| s.parse().unwrap();
         let (form, quant) = form.strip_prefix("quant-").map_or((form, false), |form| (form, true));
-        let plain = Dtype::ALL.into_iter().find(|d| d.name().eq_ignore_ascii_case(form));
+        let plain = Dtype::all().find(|d| d.name().eq_ignore_ascii_case(form));
         let (form, odd) = form.split_once('~').map_or((form, None), |(form, odd)| (form, Some(n(odd) as usize)));
         let (codec, way) = match form {
             "f16" if odd.is_some() => (Codec::F16, Way::Multiply),
@@ -88,7 +89,7 @@ impl Config {
     fn kernel(&self, rig: &KernelRig) -> Arc<Pipeline> {
         let s = rig.gpu.info().subgroup;
         let local = s * self.subgroups;
-        let (name, constants) = match (self.plain(), self.way) {
+        let (name, mut constants) = match (self.plain(), self.way) {
             (_, Way::Read) => ("read".into(), vec![local, self.rows]),
             (_, Way::Quant) => {
                 (format!("matmul_quant_{}", self.dtype), vec![local, s, self.subgroups, self.rows, self.wide])
@@ -101,6 +102,9 @@ impl Config {
             (_, Way::Multiply) => (format!("matmul_{}", self.codec), vec![local, self.wide, s, self.subgroups, 0]),
             _ => (format!("matrix_{}", self.codec), vec![local, self.wide, s, self.subgroups, 0, self.rows]),
         };
+        if self.dtype.is_scaled() && self.way != Way::Read {
+            constants.push(ScaleArgs::TILE);
+        }
         match &self.folder {
             Some(folder) => rig.kernel_in(folder, &name, &constants, Some(s)),
             None => rig.kernel(&name, &constants, Some(s)),

@@ -10,16 +10,17 @@ use std::time::Instant;
 
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use symbiote_format::{ByteSize, Codec, Design, Dtype, ModelConfig, RopeLayout, RopeScaling};
+use symbiote_format::{ByteSize, Codec, Design, Dtype, Experts, ModelConfig, RopeLayout, RopeScaling};
 use symbiote_packer::{Choice, ConvertOptions, Policy, Recipe, Target, synthesize};
 
-/// Writes an archive of a Llama of any shape, its weights gaussian bf16 or random blocks, made on the way: there is no source.
+/// Writes an archive of a Llama or of a mixture of experts like Qwen3's of any shape, its weights gaussian bf16 or random blocks, made on the way: there is no source.
 ///
 /// The archive has no tokenizer, so that it takes token ids only.
 #[derive(Parser)]
 struct Args {
-    /// llama-1b, llama-8b, llama-70b, or
-    /// hidden=N,ffn=N,layers=N,heads=N,kv_heads=N,head=N,vocab=N, with tied=1 where the head is the embedding.
+    /// llama-1b, llama-8b, llama-70b, qwen3-30b-a3b, or
+    /// hidden=N,ffn=N,layers=N,heads=N,kv_heads=N,head=N,vocab=N, with tied=1 where the head is the embedding, and
+    /// experts=N,used=N where those of ffn=N are experts of which a token uses some.
     #[arg(value_parser = shape)]
     shape: ModelConfig,
     /// The archive to write; an existing one is replaced.
@@ -39,17 +40,24 @@ struct Args {
     /// Layers, instead of the shape's.
     #[arg(long)]
     layers: Option<u32>,
+    /// Experts that a token uses, instead of the shape's.
+    #[arg(long)]
+    used: Option<u32>,
 }
 
 fn main() -> ExitCode {
     let mut args = Args::parse();
     args.shape.layer_count = args.layers.unwrap_or(args.shape.layer_count);
+    if let (Some(used), Some(experts)) = (args.used, &mut args.shape.design.experts) {
+        experts.used = used;
+    }
     let codec = args.codec.unwrap_or(if args.dtype == Recipe::One(Dtype::Bf16) { Codec::P12 } else { Codec::Raw });
     let policy = match Policy::new(Target::Run, Choice::Only(codec)) {
         Ok(policy) => policy,
         Err(error) => return fail(&error),
     };
-    let options = ConvertOptions { pack_size: args.pack_size.0, policy, threads: args.threads, force: true };
+    let options =
+        ConvertOptions { pack_size: args.pack_size.0, policy, threads: args.threads, force: true, profile: None };
     let terminal = terminal::Terminal::new();
     let start = Instant::now();
     let done = synthesize(&args.shape, args.dtype, &args.output, &options, &terminal);
@@ -85,12 +93,13 @@ fn codec() -> impl TypedValueParser<Value = Codec> {
         .map(move |name| running().find(|codec| codec.name() == name).unwrap_or(Codec::Raw))
 }
 
-/// Llama 3's shapes, but for the rope scaling of 3.1 and 3.2, which costs no time.
+/// Llama 3's shapes and Qwen3's, but for the rope scaling of 3.1 and 3.2, which costs no time.
 fn shape(text: &str) -> Result<ModelConfig, String> {
     let numbers = match text {
         "llama-1b" => "hidden=2048,ffn=8192,layers=16,heads=32,kv_heads=8,head=64,vocab=128256,tied=1",
         "llama-8b" => "hidden=4096,ffn=14336,layers=32,heads=32,kv_heads=8,head=128,vocab=128256",
         "llama-70b" => "hidden=8192,ffn=28672,layers=80,heads=64,kv_heads=8,head=128,vocab=128256",
+        "qwen3-30b-a3b" => "hidden=2048,ffn=768,layers=48,heads=32,kv_heads=4,head=128,vocab=151936,experts=128,used=8",
         numbers => numbers,
     };
     let mut config = ModelConfig {
@@ -110,6 +119,7 @@ fn shape(text: &str) -> Result<ModelConfig, String> {
         rope_scaling: RopeScaling::None,
         design: Design::default(),
     };
+    let [mut experts, mut used] = [0; 2];
     for pair in numbers.split(',') {
         let (name, value) = pair.split_once('=').ok_or_else(|| format!("{pair}: name=number expected"))?;
         let number: u32 = value.parse().map_err(|e| format!("{pair}: {e}"))?;
@@ -121,6 +131,8 @@ fn shape(text: &str) -> Result<ModelConfig, String> {
             "kv_heads" => &mut config.kv_head_count,
             "head" => &mut config.head_dim,
             "vocab" => &mut config.vocab_size,
+            "experts" => &mut experts,
+            "used" => &mut used,
             "context" => &mut config.context_length,
             "tied" => {
                 config.tied_embeddings = number != 0;
@@ -131,5 +143,6 @@ fn shape(text: &str) -> Result<ModelConfig, String> {
         *place = number;
     }
     config.rope_dims = config.head_dim;
+    config.design.experts = (experts > 0).then(|| Experts::of(experts, used, config.ffn_size));
     Ok(config)
 }

@@ -71,6 +71,8 @@ impl Random {
                 let scale = self.scale(scales);
                 let half = f16::from_f32(scale).to_le_bytes();
                 match dtype {
+                    // no NaN
+                    Dtype::F8E4M3 | Dtype::F8E5M2 => block[0] &= 0xBF,
                     Dtype::F32 => block.copy_from_slice(&scale.to_le_bytes()),
                     Dtype::Bf16 => block.copy_from_slice(&bf16::from_f32(scale).to_le_bytes()),
                     // the power of two next to it; kernels need not know f32 below the normal numbers

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use half::f16;
 use symbiote_format::{Codec, Dtype, codec::Shape};
 use symbiote_runtime::gpu::{Buffer, Gpu, GpuOptions, Memory, Pipeline, PipelineInfo};
-use symbiote_shaders::{MatmulArgs, MatrixLayoutArgs, PartArgs, SplitArgs};
+use symbiote_shaders::{MatmulArgs, MatrixLayoutArgs, PartArgs, ScaleArgs, SplitArgs, VectorArgs};
 
 /// A device with validation on, or not where figures are taken.
 pub struct KernelRig {
@@ -169,8 +169,19 @@ pub struct DeviceMatrix {
     /// The parts, as kernels read them.
     pub table: Buffer,
     weights: Vec<Arc<Buffer>>,
-    /// What the stored type refers to.
+    /// What the stored type refers to; of numbers of 8 bits, the table of scales.
     grid: Option<Arc<Buffer>>,
+}
+
+/// A table of scales of one tensor of `rows` rows, whose factors, all 1, it puts behind what is in pack 0: blocks of 128 x 128.
+fn ones(pack: &mut Vec<u8>, rows: usize, columns: usize) -> Vec<u32> {
+    let offset = pack.len().next_multiple_of(256);
+    pack.resize(offset, 0xFF);
+    let across = columns.div_ceil(128);
+    pack.extend(1f32.to_le_bytes().repeat(rows.div_ceil(128) * across));
+    let factors = VectorArgs::new(0, offset as u32, VectorArgs::F32);
+    let record = ScaleArgs { factors, first_row: 0, rows: 128, columns_log2: 7, across: across as u32 };
+    [&[1], bytemuck::cast_slice::<_, u32>(std::slice::from_ref(&record))].concat()
 }
 
 impl DeviceMatrix {
@@ -210,10 +221,14 @@ impl DeviceMatrix {
             row += rows;
             out_row += rows + spread.gap;
         }
+        let grid = if dtype.is_scaled() {
+            Some(Arc::new(rig.upload("scales", &ones(&mut segments[0], row, columns))))
+        } else {
+            symbiote_format::dequant::grid(dtype).map(|points| Arc::new(rig.upload("grid", points)))
+        };
         let weights: Vec<Arc<Buffer>> = segments.iter().map(|segment| Arc::new(rig.upload("pack", segment))).collect();
         let addresses: Vec<u64> = weights.iter().map(|w| w.address()).collect();
         let (packs, table) = (rig.upload("packs", &addresses), rig.upload("parts", &parts));
-        let grid = symbiote_format::dequant::grid(dtype).map(|points| Arc::new(rig.upload("grid", points)));
         Self { dtype, rows: out_row - spread.gap, columns, parts, tiles, packs, table, weights, grid }
     }
 

@@ -45,3 +45,12 @@ pub fn load_bytes(row: &[u8], head_dim: usize) -> Vec<f64> {
     };
     (0..head_dim).map(|d| f64::from(row[d].cast_signed()) * scale(d)).collect()
 }
+
+/// The elements of rows of bytes; none where the row is still `poison`.
+pub fn elements(words: &[u32], head_dim: usize, poison: u32) -> Vec<Option<f64>> {
+    let row = |words: &[u32]| match words.iter().all(|word| *word == poison) {
+        true => vec![None; head_dim],
+        false => load_bytes(bytemuck::cast_slice(words), head_dim).into_iter().map(Some).collect(),
+    };
+    words.chunks_exact(row_bytes(head_dim, 1) / 4).flat_map(row).collect()
+}

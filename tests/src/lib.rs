@@ -5,6 +5,7 @@
 pub mod blocks;
 pub mod fixtures;
 pub mod gguf;
+pub mod golden;
 pub mod kernel_rig;
 pub mod kv_rows;
 pub mod near_halves;

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use symbiote_format::codec::Shape;
 use symbiote_format::{
-    Activation, Archive, Codec, Dtype, ModelConfig, NO_LAYER, Norm, RopeLayout, TensorKind, TensorKind as Kind, Turn,
-    dequant::dequantize,
+    Activation, Archive, Codec, Dtype, ModelConfig, NO_LAYER, Norm, RopeLayout, ScaleBlocks, TensorKind,
+    TensorKind as Kind, Turn, dequant::dequantize,
 };
 use symbiote_runtime::engine::Rope;
 
@@ -30,7 +30,7 @@ impl Matrix {
     }
 }
 
-/// Every tensor of `archive`, decoded.
+/// Every tensor of `archive` that something is computed with, decoded, and multiplied by its factors.
 pub fn tensors(archive: &Archive<'_>) -> HashMap<(TensorKind, u32), Matrix> {
     let index = archive.index();
     let mut bytes: Vec<Vec<u8>> = vec![Vec::new(); index.tensors.len()];
@@ -48,20 +48,35 @@ pub fn tensors(archive: &Archive<'_>) -> HashMap<(TensorKind, u32), Matrix> {
             bytes[tensor].extend(raw);
         }
     }
-    index
-        .tensors
-        .iter()
-        .zip(bytes)
-        .map(|(t, bytes)| {
-            let shape: Vec<usize> = t.shape.iter().map(|d| d.to_native() as usize).collect();
-            let (columns, outer) = shape.split_last().unwrap();
-            let rows = outer.iter().product();
-            let mut values = vec![0.0; rows * columns];
-            dequantize(Dtype::from_code(t.dtype.to_native()).unwrap(), &bytes, &mut values);
-            let kind = TensorKind::from_code(t.kind.to_native()).unwrap();
-            ((kind, t.layer.to_native()), Matrix { rows, columns: *columns, values })
-        })
-        .collect()
+    let decode = |t: &symbiote_format::ArchivedTensor, bytes: &[u8]| {
+        let shape: Vec<usize> = t.shape.iter().map(|d| d.to_native() as usize).collect();
+        let (columns, outer) = shape.split_last().unwrap();
+        let rows = outer.iter().product();
+        let mut values = vec![0.0; rows * columns];
+        dequantize(Dtype::from_code(t.dtype.to_native()).unwrap(), bytes, &mut values);
+        Matrix { rows, columns: *columns, values }
+    };
+    let kind = |t: &symbiote_format::ArchivedTensor| TensorKind::from_code(t.kind.to_native()).unwrap();
+    let mut found = HashMap::new();
+    let mut last = None;
+    for (t, bytes) in index.tensors.iter().zip(&bytes).filter(|(t, _)| kind(t) != Kind::Unused) {
+        let key = (kind(t), t.layer.to_native());
+        let matrix = decode(t, bytes);
+        match last.replace(key).filter(|_| key.0 == Kind::Scale) {
+            Some(weight) => multiply(found.get_mut(&weight).unwrap(), &matrix, archive.config().design.scale_block),
+            None => drop(found.insert(key, matrix)),
+        }
+    }
+    found
+}
+
+/// Multiplies each weight by its factor, in f32.
+fn multiply(weight: &mut Matrix, factors: &Matrix, block: Option<[u32; 2]>) {
+    let shape = |m: &Matrix| [m.rows as u32, m.columns as u32];
+    let blocks = ScaleBlocks::new(shape(weight), shape(factors), block).unwrap();
+    for (i, w) in weight.values.iter_mut().enumerate() {
+        *w *= factors.values[blocks.factor((i / weight.columns) as u32, (i % weight.columns) as u32) as usize];
+    }
 }
 
 /// A model's weights, decoded.
@@ -204,6 +219,9 @@ impl Model<'_> {
     }
 }
 
+/// Of the clamped SwiGLU.
+pub const CLAMPED_GAIN: f64 = 1.702;
+
 /// An activation of the feed-forward network.
 pub fn activation(activation: Activation, x: f64) -> f64 {
     match activation {
@@ -211,7 +229,8 @@ pub fn activation(activation: Activation, x: f64) -> f64 {
         // 1 + tanh(u) = 2 / (1 + e^-2u), which does not cancel
         Activation::GeluTanh => x / (1.0 + (-gelu_exponent(x)).exp()),
         Activation::GeluErf => 0.5 * x * (1.0 + erf(x / 2f64.sqrt())),
-        Activation::ClampedSwiglu => unreachable!("it is not of one number"),
+        // of a gate that is clamped already
+        Activation::ClampedSwiglu => x / (1.0 + (-CLAMPED_GAIN * x).exp()),
     }
 }
 

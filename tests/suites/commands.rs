@@ -2,6 +2,7 @@
 
 mod answer;
 mod chat;
+mod coaccess;
 mod interrupt;
 mod library;
 mod limits;

@@ -1,53 +1,20 @@
 //! Logits: against transformers for tiny random models, against the CPU oracle for real ones.
 
-use symbiote_runtime::engine::{KvType, OpenOptions, SymbioteEngine};
-use symbiote_runtime::gpu::GpuOptions;
+use std::sync::{Arc, Mutex};
+
+use symbiote_format::Scoring;
+use symbiote_runtime::engine::KvType;
 use symbiote_runtime::pak::PakFile;
+use symbiote_tests::golden::{ids, logits, open, open_for, open_like_gpu, sources, widen, worst};
 use symbiote_tests::{fixtures, oracle, relative_error};
 
 /// What rounding keys and values to 11 bits may do to logits.
 const F16_CACHE: f64 = 5e-3;
 
-/// An engine under validation.
-fn open(pak: &std::path::Path, kv_type: KvType, batch: u32) -> SymbioteEngine {
-    open_for(pak, kv_type, batch, None)
-}
-
-/// The same, for sequences of at most `context` tokens.
-fn open_for(pak: &std::path::Path, kv_type: KvType, batch: u32, context: Option<u32>) -> SymbioteEngine {
-    let gpu = GpuOptions { validation: true, ..GpuOptions::default() };
-    let options = OpenOptions { gpu, kv_type, batch: Some(batch), context, ..OpenOptions::default() };
-    SymbioteEngine::open(pak, &options).unwrap()
-}
-
-/// Logits after every token.
-fn logits(engine: &mut SymbioteEngine, tokens: &[u32]) -> Vec<Vec<f32>> {
-    let mut rows = Vec::new();
-    engine.truncate(0);
-    engine
-        .forward_from(tokens, 0, &mut |i, row| {
-            assert_eq!(i, rows.len(), "rows come in order");
-            rows.push(row.to_vec());
-        })
-        .unwrap();
-    assert_eq!(rows.len(), tokens.len());
-    rows
-}
-
-/// The largest relative error over all positions.
-fn worst(rows: &[Vec<f32>], expected: &[Vec<f64>]) -> f64 {
-    assert_eq!(rows.len(), expected.len());
-    let errors: Vec<f64> = rows.iter().zip(expected).map(|(a, b)| relative_error(a, b)).collect();
-    assert!(errors.iter().all(|e| e.is_finite()), "NaN among the logits");
-    errors.into_iter().fold(0.0, f64::max)
-}
-
-fn ids(value: &serde_json::Value) -> Vec<u32> {
-    value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
-}
-
-fn widen(row: &[f32]) -> Vec<f64> {
-    row.iter().map(|v| f64::from(*v)).collect()
+/// The same, of the oracle's rows.
+fn worst_of(rows: &[Vec<f64>], expected: &[Vec<f64>]) -> f64 {
+    let narrow: Vec<Vec<f32>> = rows.iter().map(|row| row.iter().map(|v| *v as f32).collect()).collect();
+    worst(&narrow, expected)
 }
 
 /// Tiny random models that transformers saved: every rope scaling, f32, f16 and bf16, tied and not, sharded and not.
@@ -90,16 +57,19 @@ const ARCHITECTURES: [&str; 14] = [
     "tiny-gpt2",
 ];
 
-/// Mixtures of experts, likewise. They join the list above once the engine runs them.
-const MIXTURES: [&str; 6] =
-    ["tiny-mixtral", "tiny-qwen3moe", "tiny-qwen3moe-dense", "tiny-qwen2moe", "tiny-olmoe", "tiny-granitemoe"];
-
-/// Both sources of a model, those that there are.
-fn sources(name: &str) -> impl Iterator<Item = String> {
-    let gguf = format!("{name}/{name}.gguf");
-    let sources = [(name.to_owned(), format!("{name}/config.json")), (gguf.clone(), gguf)];
-    sources.into_iter().filter(|(_, file)| fixtures::path(file).exists()).map(|(source, _)| source)
-}
+/// Mixtures of experts, likewise.
+const MIXTURES: [&str; 10] = [
+    "tiny-mixtral",
+    "tiny-qwen3moe",
+    "tiny-qwen3moe-dense",
+    "tiny-qwen2moe",
+    "tiny-olmoe",
+    "tiny-granitemoe",
+    "tiny-gpt-oss",
+    "tiny-deepseek2-lite",
+    "tiny-deepseek2",
+    "tiny-deepseek3",
+];
 
 /// Every expert of every layer that routes tokens is one pack, and the routes of the golden file fit the archive.
 #[test]
@@ -107,7 +77,7 @@ fn mixtures_are_packed_expert_by_expert() {
     for name in MIXTURES {
         let golden = fixtures::json(&format!("{name}/golden.json"));
         for source in sources(name) {
-            let file = PakFile::open(&fixtures::pak(&source)).unwrap();
+            let file = PakFile::open(fixtures::pak(&source)).unwrap();
             let archive = file.archive();
             let experts = archive.config().design.experts.clone().unwrap();
             for (layer, routes) in (0..).zip(golden["routes"].as_array().unwrap()) {
@@ -127,11 +97,83 @@ fn mixtures_are_packed_expert_by_expert() {
     }
 }
 
-/// Over 64 tokens, which are far beyond every window, as one batch and in batches of 7; LongRoPE on either side of the
+/// The experts that transformers' routers chose, token by token: in one pass and in many, of several tokens and of one.
+#[test]
+fn tokens_go_to_the_experts_that_transformers_chose() {
+    for source in MIXTURES.into_iter().flat_map(sources) {
+        let name = source.split('/').next().unwrap();
+        let golden = fixtures::json(&format!("{name}/golden.json"));
+        let tokens = ids(&golden["tokens"]);
+        let sets = |token: &serde_json::Value| ids(token);
+        let expected: Vec<Option<Vec<Vec<u32>>>> = golden["routes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|layer| layer.as_array().map(|tokens| tokens.iter().map(sets).collect()))
+            .collect();
+        let pak = fixtures::pak(&source);
+        let experts = PakFile::open(&pak).unwrap().archive().config().design.experts.clone().unwrap();
+        // sigmoids come with a bias for the choice
+        let by_weight = experts.scoring == Scoring::Softmax;
+        for batch in [64, 7, 1] {
+            let mut engine = open(&pak, KvType::F32, batch);
+            let seen: Arc<Mutex<Vec<Vec<Vec<u32>>>>> = Arc::new(Mutex::new(vec![Vec::new(); expected.len()]));
+            let told = Arc::clone(&seen);
+            engine.on_route(Box::new(move |routes| {
+                let layer = &mut told.lock().unwrap()[routes.layer as usize];
+                assert_eq!(layer.len(), routes.position as usize, "passes come in order");
+                let weights = routes.weights.chunks_exact(routes.used as usize);
+                for (chosen, weights) in routes.chosen.chunks_exact(routes.used as usize).zip(weights) {
+                    let sorted = !by_weight || weights.is_sorted_by(|a, b| a >= b);
+                    assert!(weights.iter().all(|w| *w > 0.0) && sorted, "{weights:?}");
+                    let mut chosen = chosen.to_vec();
+                    chosen.sort_unstable();
+                    layer.push(chosen);
+                }
+            }));
+            engine.forward(&tokens).unwrap();
+            for (layer, (seen, expected)) in seen.lock().unwrap().iter().zip(&expected).enumerate() {
+                let expected = expected.as_deref().unwrap_or_default();
+                assert!(seen == expected, "{source}, layer {layer}, batches of {batch}: {seen:?}, not {expected:?}");
+            }
+        }
+    }
+}
+
+/// Weights of 8 bits with scales of blocks, rows and tensors; the last is a mixture of experts.
+const FLOAT8: [&str; 4] = ["tiny-llama-fp8", "tiny-qwen3-fp8", "tiny-mistral-fp8", "tiny-qwen3moe-fp8"];
+
+/// Against transformers on each weight multiplied by its scale, as one batch, in batches of 7 and token by token; and against the
+/// oracle.
+#[test]
+fn weights_of_8_bits_equal_transformers() {
+    for name in FLOAT8 {
+        let golden = fixtures::json(&format!("{name}/golden.json"));
+        let tokens = ids(&golden["tokens"]);
+        let vocab = golden["vocab"].as_u64().unwrap() as usize;
+        let expected: Vec<Vec<f64>> =
+            fixtures::f32s(&format!("{name}/golden.f32")).chunks_exact(vocab).map(widen).collect();
+        let pak = fixtures::pak(name);
+        let file = PakFile::open(&pak).unwrap();
+        if file.archive().config().design.experts.is_none() {
+            let oracle = worst_of(&oracle::forward(file.archive(), &tokens), &expected);
+            assert!(oracle < 1e-5, "{name}: the oracle is {oracle} off");
+        }
+        for batch in [64, 7, 1] {
+            let mut engine = open(&pak, KvType::F32, batch);
+            let error = worst(&logits(&mut engine, &tokens), &expected);
+            println!("{name}: relative error {error:.1e} in batches of {batch}");
+            assert!(error < 1e-4, "{name}, batches of {batch}: {error}");
+            assert_eq!(engine.gpu().validation_errors(), 0, "{:?}", engine.gpu().validation_messages());
+        }
+    }
+}
+
+/// Over 64 tokens, which are far beyond every window, as one batch, in batches of 7, and one by one; LongRoPE on either side of the
 /// original context.
 #[test]
 fn every_architecture_equals_transformers() {
-    for name in ARCHITECTURES {
+    for name in ARCHITECTURES.into_iter().chain(MIXTURES) {
         let golden = fixtures::json(&format!("{name}/golden.json"));
         let tokens = ids(&golden["tokens"]);
         let vocab = golden["vocab"].as_u64().unwrap() as usize;
@@ -146,10 +188,13 @@ fn every_architecture_equals_transformers() {
             let whole = worst(&logits(&mut engine, &tokens), &expected);
             let pieces = worst(&logits(&mut open(&pak, KvType::F32, 7), &tokens), &expected);
             let halves = worst(&logits(&mut open(&pak, KvType::F16, 7), &tokens), &expected);
+            let mut like_gpu = open_like_gpu(&pak);
+            let single = worst(&logits(&mut like_gpu, &tokens), &expected);
             println!(
-                "{source}: relative error {whole:.1e}, in batches of 7 {pieces:.1e}, keys and values in f16 {halves:.1e}"
+                "{source}: relative error {whole:.1e}, in batches of 7 {pieces:.1e}, one by one as on a GPU {single:.1e}, keys and values in f16 {halves:.1e}"
             );
-            assert!(whole < 1e-4 && pieces < 1e-4, "{source}: {whole} {pieces}");
+            assert!(whole < 1e-4 && pieces < 1e-4 && single < 1e-4, "{source}: {whole} {pieces} {single}");
+            assert_eq!(like_gpu.gpu().validation_errors(), 0, "{:?}", like_gpu.gpu().validation_messages());
             assert!(halves < F16_CACHE, "{source}: {halves}");
             assert_eq!(engine.gpu().validation_errors(), 0, "{:?}", engine.gpu().validation_messages());
             if let Some((count, expected)) = &short {

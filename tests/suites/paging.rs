@@ -67,7 +67,7 @@ fn synthetic(pak: &Path, hidden: u32, layers: u32, pack_size: u64) {
         design: Design::default(),
     };
     let policy = Policy::new(Target::Run, Choice::Only(Codec::P12)).unwrap();
-    let options = ConvertOptions { pack_size, policy, threads: None, force: true };
+    let options = ConvertOptions { pack_size, policy, force: true, ..ConvertOptions::default() };
     synthesize(&config, Dtype::Bf16, pak, &options, &()).unwrap();
 }
 

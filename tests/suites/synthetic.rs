@@ -31,7 +31,7 @@ fn tiny(tied_embeddings: bool) -> ModelConfig {
 
 fn write(config: &ModelConfig, path: &Path, codec: Codec, pack_size: u64, threads: usize) -> ArchiveReport {
     let policy = Policy::new(Target::Run, Choice::Only(codec)).unwrap();
-    let options = ConvertOptions { pack_size, policy, threads: Some(threads), force: false };
+    let options = ConvertOptions { pack_size, policy, threads: Some(threads), ..ConvertOptions::default() };
     synthesize(config, Dtype::Bf16, path, &options, &()).unwrap()
 }
 
@@ -68,7 +68,7 @@ fn synthetic_archives_are_intact_repeatable_and_run() {
 fn models_of_random_blocks_equal_the_oracle() {
     let folder = tempfile::tempdir().unwrap();
     let policy = Policy::new(Target::Run, Choice::Only(Codec::Raw)).unwrap();
-    let options = ConvertOptions { pack_size: 256 << 10, policy, threads: None, force: true };
+    let options = ConvertOptions { pack_size: 256 << 10, policy, ..ConvertOptions::default() };
     let config = ModelConfig { hidden_size: 256, ffn_size: 512, head_count: 8, kv_head_count: 2, ..tiny(false) };
     let tokens = [1, 999, 500, 3];
     let types = [Dtype::Q4_0, Dtype::Q8_0, Dtype::Q4K, Dtype::Q5K, Dtype::Q6K].map(Recipe::One);

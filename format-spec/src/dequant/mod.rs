@@ -1,5 +1,6 @@
-//! Stored blocks to `f32`: the plain reference that every kernel is compared with. Block layouts are ggml's.
+//! Stored blocks to `f32`: the plain reference that every kernel is compared with. Block layouts are ggml's but for F8.
 
+mod float8;
 mod four_bit;
 mod grid;
 mod i_quants;
@@ -13,10 +14,11 @@ use half::{bf16, f16};
 
 use crate::Dtype;
 
-/// Decodes whole blocks of `dtype` from `bytes` into `out`, one `f32` an element, with exactly ggml's arithmetic.
+/// Decodes whole blocks of `dtype` from `bytes` into `out`, one `f32` an element, with exactly ggml's arithmetic. Numbers of 8 bits
+/// are decoded without their factors.
 ///
 /// # Panics
-/// If `bytes` is no whole number of blocks, or `out` has another length than they have elements.
+/// If `bytes` is no whole number of blocks, or `out` has another length than they have elements, or the type is kept only.
 pub fn dequantize(dtype: Dtype, bytes: &[u8], out: &mut [f32]) {
     let (len, size) = (dtype.block_len() as usize, dtype.block_bytes() as usize);
     assert_eq!(bytes.len() % size, 0, "whole blocks of {dtype}");
@@ -47,6 +49,9 @@ pub fn dequantize(dtype: Dtype, bytes: &[u8], out: &mut [f32]) {
         Dtype::Iq3S => i_quants::iq3_s,
         Dtype::Tq1_0 => ternary::tq1_0,
         Dtype::Tq2_0 => ternary::tq2_0,
+        Dtype::F8E4M3 => |b, y| y[0] = float8::e4m3(b[0]),
+        Dtype::F8E5M2 => |b, y| y[0] = float8::e5m2(b[0]),
+        kept => panic!("{kept} is no type of weights"),
     };
     for (block, values) in bytes.chunks_exact(size).zip(out.chunks_exact_mut(len)) {
         decode(block, values);

@@ -6,7 +6,7 @@ use symbiote_format::{
     Tensor, TensorKind, Tokenizer, limits,
 };
 
-use crate::support::{Bytes, Draft, mixture, seal, tiny};
+use crate::support::{Bytes, Draft, mixture, seal, tiny, with_scales};
 
 fn refused(file: &[u8]) -> FormatError {
     let mut aligned = Bytes::new();
@@ -288,9 +288,8 @@ fn mixtures_of_experts() {
     split.pack(PackRole::Expert, 0, &[(0, 2, 10), (1, 4, 8), (2, 32, 64)]);
     assert_eq!(refused(&split.seal()), pack(0, 0));
     // between experts 0 and 1 lies something else
-    let mut apart = Draft::default();
-    apart.index = split.index.clone();
-    (apart.index.packs, apart.index.parts) = (Vec::new(), Vec::new());
+    let index = Index { packs: Vec::new(), parts: Vec::new(), ..split.index };
+    let mut apart = Draft { index, ..Draft::default() };
     let other = apart.tensor("other", TensorKind::Unused, Dtype::F32, NO_LAYER, &[1]);
     apart.pack(PackRole::Expert, 0, &[(0, 0, 4), (1, 0, 4), (2, 0, 32)]);
     apart.pack(PackRole::Norms, NO_LAYER, &[(other, 0, 1)]);
@@ -298,6 +297,36 @@ fn mixtures_of_experts() {
         apart.pack(PackRole::Expert, 0, &[(0, expert * 4, 4), (1, expert * 4, 4), (2, expert * 32, 32)]);
     }
     assert_eq!(refused(&apart.seal()), pack(2, 1));
+}
+
+/// What a file says whose last tensor but one has factors, those of the last.
+fn scaled(change: impl FnOnce(&mut Index)) -> Result<(), FormatError> {
+    let mut draft = with_scales();
+    change(&mut draft.index);
+    Archive::parse(&draft.seal()).map(drop)
+}
+
+#[test]
+fn scales() {
+    assert_eq!(scaled(|_| ()), Ok(()));
+    // of a tensor that nothing reads, nothing is asked
+    assert_eq!(scaled(|i| (i.tensors[11].kind, i.tensors[12].kind) = (255, 255)), Ok(()));
+    let (name, dtype) = (|| String::from("w"), "F8_E5M2");
+    assert_eq!(scaled(|i| i.tensors[12].kind = 255), Err(FormatError::NoScale { name: name(), dtype }));
+    assert_eq!(scaled(|i| i.tensors[11].dtype = 24), Err(FormatError::KeptType { name: name(), dtype: "I8" }));
+    let stray = Err(FormatError::StrayScale { name: "w_scale".into() });
+    assert_eq!(scaled(|i| i.tensors[11].kind = 255), stray);
+    let shape = || {
+        let (name, found, of) = ("w_scale".into(), [3, 2], name());
+        Err(FormatError::ScaleShape { name, dtype: "BF16", found, of })
+    };
+    assert_eq!(scaled(|i| i.tensors[12].layer = NO_LAYER), shape());
+    assert_eq!(scaled(|i| drop(i.params.pop())), shape());
+    let block = |numbers| {
+        let found = scaled(|i| i.params.last_mut().unwrap().numbers = numbers);
+        matches!(found, Err(FormatError::Param(ParamError::Range { key: "scale_block", .. })))
+    };
+    assert!(block(vec![2.0]) && block(vec![0.0, 16.0]) && block(vec![2.0, 8.0]) && block(vec![2.0, 24.0]));
 }
 
 #[test]
@@ -350,6 +379,8 @@ fn every_variant_has_its_bad_file(error: FormatError) {
         | E::ExpertCount { .. }
         | E::ExpertPack { .. }
         | E::ExpertPart { .. } => mixtures_of_experts(),
+        E::KeptType { .. } | E::NoScale { .. } | E::StrayScale { .. } | E::ScaleShape { .. } => scales(),
+        E::Coaccess(_) => {} // coaccess.rs has one of each
         E::Param(_) => hyperparameters(),
         E::Tokenizer { .. } => tokenizers(),
         // A writer's error: nothing that fits memory is known to cause it.

@@ -1,8 +1,9 @@
-//! `golden/v1.pak`: what version 1 is, in bytes. The file never changes; what no longer reads or writes it is wrong.
+//! `golden/v1.pak` and `golden/v1.coaccess`: what version 1 is, in bytes. The files never change; what no longer reads or writes
+//! them is wrong.
 
-use symbiote_format::{Archive, Dtype, Header, Index, NO_LAYER, PackRole, hex};
+use symbiote_format::{Archive, Coaccess, Dtype, Header, Index, NO_LAYER, PackRole, hex};
 
-use crate::support::{Bytes, config, tiny};
+use crate::support::{Bytes, config, statistics, tiny};
 
 const GOLDEN: &[u8] = include_bytes!("../golden/v1.pak");
 
@@ -51,6 +52,18 @@ fn the_tests_writer_still_writes_it() {
     let (written, golden) = (tiny().seal(), golden());
     let differs = written.iter().zip(&golden[..]).position(|(a, b)| a != b);
     assert_eq!((written.len(), differs), (golden.len(), None));
+}
+
+#[test]
+fn statistics_are_read_and_written_again_byte_for_byte() {
+    let golden = include_bytes!("../golden/v1.coaccess");
+    assert_eq!(Coaccess::from_file(golden).unwrap(), statistics());
+    assert!(
+        statistics().to_file().unwrap() == golden,
+        "their layout has changed: that takes a new version of the file"
+    );
+    let sum = hex(&symbiote_format::Sha256::of(golden));
+    assert_eq!(sum, "07d3fd84fd9b6bb02d57bbc2d484798a40c4aed45e7f6ca0e9312d30581212ce");
 }
 
 #[test]

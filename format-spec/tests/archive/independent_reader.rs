@@ -6,7 +6,7 @@ use std::process::Command;
 
 use symbiote_format::{Archive, Codec, Dtype, NO_LAYER, PackRole, TensorKind};
 
-use crate::support::{Draft, mixture, tiny};
+use crate::support::{Draft, mixture, statistics, tiny, with_scales};
 
 /// What `read_pak.py` prints.
 fn listing(archive: &Archive<'_>) -> String {
@@ -52,6 +52,18 @@ fn listing(archive: &Archive<'_>) -> String {
     }
     for a in index.annotations.iter() {
         writeln!(text, "annotation {} {} bytes", a.name, a.bytes.len()).unwrap();
+    }
+    if let Some(c) = archive.coaccess() {
+        let m = &c.mixture;
+        writeln!(text, "mixture {} {} {:?} {} {}", m.architecture, m.name, m.layers, m.experts, m.used).unwrap();
+        c.domains.iter().for_each(|d| writeln!(text, "domain {} {} {:?}", d.name, d.tokens, d.heat).unwrap());
+        c.successors.iter().for_each(|s| writeln!(text, "successor {} {} {}", s.expert, s.next, s.count).unwrap());
+        writeln!(text, "order {:?}", c.order).unwrap();
+        c.hits.iter().for_each(|h| writeln!(text, "hits {} {}", h.slots, h.hits).unwrap());
+        if let Some(weights) = c.warm_start() {
+            let weights: Vec<String> = weights.iter().map(|w| format!("{w:.9}")).collect();
+            writeln!(text, "oracle {}", weights.join(" ")).unwrap();
+        }
     }
     text
 }
@@ -104,6 +116,52 @@ fn it_lists_a_mixture_of_experts() {
     assert!(complaint("x3.pak", &|i| i.tensors[0].kind = 59).contains("X3 0.router"));
     assert!(complaint("x4.pak", &|i| i.packs[8].layer = 0).contains("X4 8"));
     assert!(complaint("x5.pak", &|i| i.packs[3].role = 7).contains("X5 3"));
+    assert!(complaint("p1.pak", &|i| i.packs[3].offset = i.packs[2].offset).contains("P1"));
+}
+
+#[test]
+fn it_lists_co_access_statistics() {
+    let mut draft = mixture();
+    statistics().annotate(&mut draft.index).unwrap();
+    // experts in another order
+    let packs = &mut draft.index.packs;
+    (packs[2].offset, packs[4].offset) = (packs[4].offset, packs[2].offset);
+    draft.segments.swap(2, 4);
+    let file = draft.seal();
+    let found = read(&written("coaccess.pak", &file)).unwrap();
+    assert_same(&found, &listing(&Archive::parse(&file).unwrap()));
+    assert!(found.contains("domain code 6 [5, 3, 4, 6, 3, 3]") && found.contains("oracle 0.0"));
+    let complaint = |name, change: &dyn Fn(&mut Draft)| {
+        let mut draft = draft.clone();
+        change(&mut draft);
+        read(&written(name, &draft.seal())).unwrap_err()
+    };
+    assert!(complaint("a1.pak", &|d| drop(d.index.annotations.remove(0))).contains("A1"));
+    assert!(complaint("a2.pak", &|d| d.index.annotations[0].bytes.truncate(9)).contains("I1"));
+    assert!(complaint("a3.pak", &|d| d.index.annotations[1].bytes.truncate(899)).contains("A3"));
+    assert!(complaint("a10.pak", &|d| d.index.architecture = "another".into()).contains("A10"));
+    let heat = |d: &mut Draft| {
+        // the count of expert 0 in domain essay, 7, is the first number behind the name of a domain
+        let bytes = &mut d.index.annotations[0].bytes;
+        let at = bytes.windows(8).position(|w| w == [7, 0, 0, 0, 8, 0, 0, 0]).unwrap();
+        bytes[at] = 6;
+    };
+    assert!(complaint("a6.pak", &heat).contains("A6 essay"));
+}
+
+#[test]
+fn it_lists_scales() {
+    let file = with_scales().seal();
+    assert_same(&read(&written("scales.pak", &file)).unwrap(), &listing(&Archive::parse(&file).unwrap()));
+    let complaint = |name, change: &dyn Fn(&mut symbiote_format::Index)| {
+        let mut draft = with_scales();
+        change(&mut draft.index);
+        read(&written(name, &draft.seal())).unwrap_err()
+    };
+    assert!(complaint("s1.pak", &|i| i.tensors[11].dtype = 24).contains("S1 w"));
+    assert!(complaint("s2.pak", &|i| i.tensors[11].kind = 255).contains("S2 w_scale"));
+    assert!(complaint("s3.pak", &|i| i.tensors[12].layer = u32::MAX).contains("S3 w_scale"));
+    assert!(complaint("s4.pak", &|i| i.tensors[12].kind = 255).contains("S4 w"));
 }
 
 #[test]

@@ -26,4 +26,10 @@ fn structs_lie_as_the_specification_says() {
     layout!(ArchivedProvenance, 48: writer 0, source_format 16, sources 32);
     layout!(ArchivedSource, 56: name 0, len 16, sha256 24);
     layout!(ArchivedAnnotation, 32: name 0, bytes 16);
+    layout!(ArchivedCoaccess, 120: mixture 0, domains 56, successors 72, order 88, hits 104);
+    layout!(ArchivedMixture, 56: architecture 0, name 16, layers 32, experts 48, used 52);
+    layout!(ArchivedDomain, 40: name 0, tokens 16, heat 24);
+    layout!(ArchivedCacheHits, 16: slots 0, hits 8);
+    assert_eq!((size_of::<ArchivedSuccessor>(), align_of::<ArchivedSuccessor>()), (12, 4));
+    assert_eq!((offset_of!(ArchivedSuccessor, next), offset_of!(ArchivedSuccessor, count)), (4, 8));
 }

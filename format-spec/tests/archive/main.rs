@@ -6,6 +6,7 @@
 mod support;
 
 mod bad_files;
+mod coaccess;
 mod damage;
 mod golden;
 mod hostile;

@@ -105,8 +105,8 @@ fn rows_of_several_windows() {
 }
 
 #[test]
-fn blocks_of_every_quantised_type() {
-    for dtype in Dtype::ALL {
+fn blocks_of_every_type() {
+    for dtype in Dtype::all() {
         let shape = Shape { dtype, rows: 5, columns: 512 };
         every_codec(shape, &Random(9).bytes(shape.raw_len()));
     }

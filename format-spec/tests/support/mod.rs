@@ -4,9 +4,9 @@
 
 use rkyv::util::AlignedVec;
 use symbiote_format::{
-    Annotation, Codec, Design, Dtype, Experts, Header, Index, Metadata, ModelConfig, NO_ID, NO_LAYER, PackRole, Part,
-    Provenance, RopeLayout, RopeScaling, SEGMENT_ALIGN, Sha256, Source, Tensor, TensorKind, Tokenizer, TokenizerKind,
-    WeightPack, align_up, lay_out_parts,
+    Annotation, CacheHits, Coaccess, Codec, Design, Domain, Dtype, Experts, Header, Index, Metadata, Mixture,
+    ModelConfig, NO_ID, NO_LAYER, PackRole, Param, Part, Provenance, RopeLayout, RopeScaling, SEGMENT_ALIGN, Sha256,
+    Source, Successor, Tensor, TensorKind, Tokenizer, TokenizerKind, WeightPack, align_up, lay_out_parts,
 };
 
 /// Bytes that start where a memory map would.
@@ -185,6 +185,7 @@ pub fn mixture() -> Draft {
         let gate_up = add(&format!("1.{expert}.gate_up"), K::ExpertGateUp, 1, &[8, 32]);
         [(gate_up, 0, 8), (add(&format!("1.{expert}.down"), K::ExpertDown, 1, &[32, 4]), 0, 32)]
     });
+    d.index.metadata = vec![Metadata { key: "general.name".into(), value: "mixed".into() }];
     d.pack(PackRole::Norms, 0, &[(bias, 0, 1), (down_bias, 0, 3)]);
     d.pack(PackRole::Router, 0, &[(router, 0, 3)]);
     for expert in 0..3 {
@@ -194,4 +195,31 @@ pub fn mixture() -> Draft {
     d.pack(PackRole::MlpBlock, 1, &[(shared, 0, 16)]);
     of_each.iter().for_each(|parts| d.pack(PackRole::Expert, 1, parts));
     d
+}
+
+/// [`tiny`] and a tensor of 8 bits in two packs, the last but one, with factors of blocks.
+pub fn with_scales() -> Draft {
+    let mut draft = tiny();
+    draft.index.params.push(Param { key: "scale_block".into(), numbers: vec![2.0, 16.0], ..Param::default() });
+    let weight = draft.tensor("w", TensorKind::FfnUp, Dtype::F8E5M2, 0, &[5, 24]);
+    let scale = draft.tensor("w_scale", TensorKind::Scale, Dtype::Bf16, 0, &[3, 2]);
+    draft.pack(PackRole::Norms, 0, &[(scale, 0, 3)]);
+    draft.pack(PackRole::MlpBlock, 0, &[(weight, 0, 3)]);
+    draft.pack(PackRole::MlpBlock, 0, &[(weight, 3, 2)]);
+    draft
+}
+
+/// Statistics of [`mixture`].
+pub fn statistics() -> Coaccess {
+    let domain = |name: &str, tokens, heat: [u32; 6]| Domain { name: name.into(), tokens, heat: heat.into() };
+    let successor = |(expert, next, count)| Successor { expert, next, count };
+    let index = mixture().index;
+    Coaccess {
+        mixture: Mixture::of(&index).unwrap(),
+        domains: vec![domain("essay", 8, [7, 8, 1, 8, 1, 7]), domain("code", 6, [5, 3, 4, 6, 3, 3])],
+        successors: [(0, 3, 10), (0, 5, 6), (1, 3, 11)].map(successor).into(),
+        order: vec![0, 1, 2, 2, 0, 1],
+        hits: vec![CacheHits { slots: 2, hits: 0 }, CacheHits { slots: 6, hits: 50 }],
+        warm_start: Some(Box::new(std::array::from_fn(|i| i as f32))),
+    }
 }

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 
 use serde_json::Value;
-use symbiote_format::{Activation, Design, ModelConfig, RopeLayout};
+use symbiote_format::{Activation, Design, Latent, ModelConfig};
 
-use super::ArchitectureError;
 use super::description::{Architecture, Hyperparameters, JsonRules, Layout, Presence};
 use super::layers::LayerFlags;
 use super::tensors::{Place, places};
+use super::{ArchitectureError, scales};
 use crate::source::StoredTensor;
 use crate::source::safetensors::JsonObject;
 
@@ -23,8 +23,6 @@ const NEUTRAL: [(&str, &[&str]); 34] = [
     ("qkv_bias", &["false"]),
     ("use_bias", &["false"]),
     ("lm_head_bias", &["false"]),
-    ("quantization_config", &[]),
-    ("compression_config", &[]),
     ("sliding_window", &[]),
     ("use_sliding_window", &["false"]),
     ("use_bidirectional_attention", &["false"]),
@@ -36,6 +34,8 @@ const NEUTRAL: [(&str, &[&str]); 34] = [
     ("use_mrope", &["false"]),
     ("num_experts", &["0"]),
     ("num_local_experts", &["0"]),
+    ("n_routed_experts", &["0"]),
+    ("kv_lora_rank", &[]),
     ("decoder_sparse_step", &["1"]),
     ("mlp_only_layers", &["[]"]),
     ("first_k_dense_replace", &["0"]),
@@ -53,6 +53,9 @@ const NEUTRAL: [(&str, &[&str]); 34] = [
     ("is_encoder_decoder", &["false"]),
     ("add_cross_attention", &["false"]),
 ];
+
+/// Of the norms of latent vectors, whatever a model says of its other norms.
+pub(super) const LATENT_NORM_EPS: f32 = 1e-6;
 
 const SLIDING_WINDOW: &str = "sliding_window";
 
@@ -75,6 +78,7 @@ pub(crate) fn from_config_json(
     tensors: &[StoredTensor],
     vocab_size: u32,
 ) -> Result<Hyperparameters> {
+    let outer = json;
     let inner;
     let json = match architecture.inside {
         None => json,
@@ -85,7 +89,12 @@ pub(crate) fn from_config_json(
         }
     };
     let json = ConfigJson { json, rules, read: RefCell::default() };
-    let config = json.config(vocab_size)?;
+    let mut config = json.config(vocab_size, architecture.has_latents())?;
+    // an architecture may have read that itself
+    if !json.read.borrow().contains(scales::KEYS[0]) {
+        config.design.scale_block = scales::block(outer)?.or(scales::block(json.json)?);
+        config = ModelConfig::from_params(config.to_params())?;
+    }
     let mixtures = json.mixtures(architecture, &config)?;
     let model = Hyperparameters { config, mixtures };
     json.check_flags(architecture, &model, tensors)?;
@@ -103,9 +112,12 @@ pub(crate) struct ConfigJson<'a> {
 }
 
 impl ConfigJson<'_> {
-    fn config(&self, vocab_size: u32) -> Result<ModelConfig> {
+    fn config(&self, vocab_size: u32, latents: bool) -> Result<ModelConfig> {
         let (hidden_size, head_count) = (self.required("hidden_size")?, self.required("num_attention_heads")?);
+        let latent = latents.then(|| self.latent()).transpose()?;
         let head_dim = match self.u32("head_dim")? {
+            // theirs is the rotated part
+            _ if latents => self.required("qk_nope_head_dim")?.saturating_add(self.required("qk_rope_head_dim")?),
             Some(head_dim) => head_dim,
             None => hidden_size.checked_div(head_count).unwrap_or(0),
         };
@@ -128,14 +140,24 @@ impl ConfigJson<'_> {
             tied_embeddings: self.flag("tie_word_embeddings")?,
             rope_base: rope.base,
             rope_dims: rope.dims(head_dim),
-            rope_layout: RopeLayout::Halves,
+            rope_layout: rope.layout,
             rope_scaling: rope.scaling,
-            design: Design::default(),
+            design: Design { latent: latent.clone(), ..Design::default() },
         };
         // what follows makes lists of as many numbers as there are layers
         config = ModelConfig::from_params(config.to_params())?;
-        config.design = (self.rules.design)(self, &config)?;
+        config.design = Design { latent, ..(self.rules.design)(self, &config)? };
         Ok(ModelConfig::from_params(config.to_params())?)
+    }
+
+    /// The sizes of latent attention. transformers norms both vectors with an epsilon of its own.
+    fn latent(&self) -> Result<Latent> {
+        Ok(Latent {
+            query_rank: self.u32("q_lora_rank")?.unwrap_or(0),
+            kv_rank: self.required("kv_lora_rank")?,
+            value_dim: self.required("v_head_dim")?,
+            norm_eps: LATENT_NORM_EPS,
+        })
     }
 
     /// The object itself, for keys that stand for more than a number.
@@ -196,6 +218,30 @@ impl ConfigJson<'_> {
     pub fn positive(&self, key: &'static str) -> Result<f64> {
         let found = self.f64(key)?.ok_or_else(|| missing(key))?;
         if found > 0.0 { Ok(found) } else { Err(unsupported(key, found, "above 0")) }
+    }
+
+    pub fn text(&self, key: &'static str) -> Result<Option<&str>> {
+        self.knows(key);
+        Ok(self.json.text(key)?)
+    }
+
+    /// Fails where `key` is there and another text than `expected`.
+    pub fn says(&self, key: &'static str, expected: &'static str) -> Result<()> {
+        match self.text(key)? {
+            Some(found) if found != expected => Err(unsupported(key, found, expected)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Weights may be quantised by this method, whose tensors say so themselves.
+    pub fn quantized_by(&self, method: &'static str) -> Result<()> {
+        const KEY: &str = "quantization_config";
+        self.knows(KEY);
+        let Some(found) = self.json.object(KEY)? else { return Ok(()) };
+        match found.text("quant_method")? {
+            Some(name) if name == method => Ok(()),
+            name => Err(unsupported("quant_method", name.unwrap_or("null"), method)),
+        }
     }
 
     /// The activation function that `key` names, or `default`.
@@ -287,7 +333,7 @@ fn missing(key: &str) -> ArchitectureError {
 }
 
 /// Fails unless `key` is absent, `null` or one of the values that change nothing.
-pub(super) fn must_be(json: &JsonObject, key: &str, neutral: &[&str]) -> Result<()> {
+fn must_be(json: &JsonObject, key: &str, neutral: &[&str]) -> Result<()> {
     let Some(value) = json.get(key) else { return Ok(()) };
     if neutral.contains(&value.to_string().as_str()) {
         return Ok(());

@@ -1,21 +1,22 @@
 //! What an architecture is to the packer, and the table of those it knows.
 
-use symbiote_format::{Design, Experts, ModelConfig, RopeLayout, TensorKind};
+use symbiote_format::{Design, Experts, Latent, ModelConfig, RopeLayout, RopeScaling, TensorKind};
 
 use super::ArchitectureError;
 use super::config_json::ConfigJson;
 use super::gguf_keys::GgufKeys;
 use super::layers::LayerFlags;
+use super::rope_gguf::StoredFactors;
 use super::rope_json::Rope;
 use super::{
-    gemma2, gemma3, gpt2, granite, granitemoe, llama, mistral, mixtral, olmo2, olmoe, phi3, qwen2, qwen2moe, qwen3,
-    qwen3moe, smollm3, starcoder2,
+    deepseek2, gemma2, gemma3, gpt_oss, gpt2, granite, granitemoe, llama, mistral, mixtral, olmo2, olmoe, phi3, qwen2,
+    qwen2moe, qwen3, qwen3moe, smollm3, starcoder2,
 };
 use crate::source::StoredTensor;
 use crate::source::safetensors::JsonObject;
 
 /// The architectures that can be packed.
-const ALL: [&Architecture; 19] = [
+const ALL: [&Architecture; 22] = [
     &llama::LLAMA,
     &mistral::MISTRAL,
     &qwen2::QWEN2,
@@ -35,6 +36,9 @@ const ALL: [&Architecture; 19] = [
     &olmoe::OLMOE,
     &granitemoe::GRANITEMOE,
     &granitemoe::GRANITEMOE_SHARED,
+    &gpt_oss::GPT_OSS,
+    &deepseek2::DEEPSEEK2,
+    &deepseek2::DEEPSEEK3,
 ];
 
 type Result<T> = std::result::Result<T, ArchitectureError>;
@@ -69,7 +73,8 @@ pub(crate) struct Architecture {
     pub inside: Option<Inside>,
     /// Its tensors.
     pub tensors: &'static [TensorRule],
-    /// Tensors that some files have and no computation reads: `{}` is a number, `*` at the end is anything.
+    /// Tensors that some files have and no computation reads: `{}` is a number, `*` at the end is anything, and `{}.*` at the end is
+    /// all of layers beyond the last.
     pub unused: &'static [&'static str],
     /// How GGUF says its hyperparameters; `None` where GGUF calls it something else.
     pub gguf: Option<GgufRules>,
@@ -91,6 +96,8 @@ pub(crate) struct Inside {
 pub(crate) struct GgufRules {
     /// Which rows of q and k turn together: interleaved where llama.cpp's converter permutes them.
     pub rope_layout: RopeLayout,
+    /// How frequencies are scaled, given the context and the rotated dimensions.
+    pub rope: fn(&GgufKeys, u32, u32, StoredFactors) -> Result<RopeScaling>,
     /// The key of the norms' epsilon.
     pub norm_eps: &'static str,
     /// What is otherwise than in Llama, given the hyperparameters that all have.
@@ -153,6 +160,8 @@ pub(crate) enum Dim {
     Ffn,
     /// gate and up rows
     GateUp,
+    Heads,
+    /// size of a head
     Head,
     /// heads * head size
     Query,
@@ -162,6 +171,20 @@ pub(crate) enum Dim {
     QueryKeyValue,
     /// rotated dimensions / 2
     RopePairs,
+    /// what attention makes of a token: heads * size of a head of values
+    Attended,
+    /// width of the latent vector of queries
+    QueryRank,
+    /// width of that of keys and values
+    KeyValueRank,
+    /// the same, and rotated dimensions
+    KeyValueRankRope,
+    /// dimensions of a head that are not rotated
+    Unrotated,
+    /// size of a head of values
+    Value,
+    /// heads * both of them
+    UnrotatedValues,
     /// experts of a layer
     Experts,
     /// width of one expert
@@ -191,6 +214,8 @@ pub(crate) enum Presence {
 
 impl Dim {
     pub fn size(self, config: &ModelConfig) -> u64 {
+        let rank = |size: fn(&Latent) -> u32| u64::from(config.design.latent.as_ref().map_or(0, size));
+        let unrotated = u64::from(config.head_dim.saturating_sub(config.rope_dims));
         let of_experts = |size: fn(&Experts) -> u32| config.design.experts.as_ref().map_or(0, size).into();
         match self {
             Self::Vocabulary => config.vocab_size.into(),
@@ -198,11 +223,19 @@ impl Dim {
             Self::Hidden => config.hidden_size.into(),
             Self::Ffn => config.ffn_size.into(),
             Self::GateUp => 2 * u64::from(config.ffn_size),
+            Self::Heads => config.head_count.into(),
             Self::Head => config.head_dim.into(),
             Self::Query => config.query_rows().into(),
             Self::KeyValue => config.kv_rows().into(),
             Self::QueryKeyValue => u64::from(config.query_rows()) + 2 * u64::from(config.kv_rows()),
             Self::RopePairs => (config.rope_dims / 2).into(),
+            Self::Attended => config.attended_rows().into(),
+            Self::QueryRank => rank(|latent| latent.query_rank),
+            Self::KeyValueRank => rank(|latent| latent.kv_rank),
+            Self::KeyValueRankRope => rank(|latent| latent.kv_rank) + u64::from(config.rope_dims),
+            Self::Unrotated => unrotated,
+            Self::Value => config.value_dim().into(),
+            Self::UnrotatedValues => u64::from(config.head_count) * (unrotated + u64::from(config.value_dim())),
             Self::Experts => of_experts(|e| e.count),
             Self::ExpertFfn => of_experts(|e| e.ffn_size),
             Self::ExpertGateUp => 2 * of_experts(|e| e.ffn_size),
@@ -227,6 +260,11 @@ impl Architecture {
     /// True if some of its layers may be dense although others are mixtures of experts.
     pub fn has_dense_layers(&self) -> bool {
         self.tensors.iter().any(|rule| rule.layers == Layers::Dense)
+    }
+
+    /// True if keys and values are made of latent vectors.
+    pub fn has_latents(&self) -> bool {
+        self.tensors.iter().any(|rule| rule.kind == TensorKind::KeyValueLatent)
     }
 
     /// The name of a tensor that is in no layer; empty if a source of this layout has none.

@@ -22,6 +22,14 @@ pub enum ArchitectureError {
         /// Its class.
         class: &'static str,
     },
+    /// Experts as transformers saves them where they are interleaved.
+    #[error(
+        "tensor {name} has the experts transposed, as transformers saves them without MXFP4: take the published MXFP4 weights, or convert the model to GGUF first, and pack that"
+    )]
+    TransposedExperts {
+        /// Its name.
+        name: String,
+    },
     /// A hyperparameter that must be there.
     #[error("{key} is missing")]
     MissingKey {
@@ -83,6 +91,44 @@ pub enum ArchitectureError {
         name: String,
         /// How it is stored.
         dtype: &'static str,
+    },
+    /// A tensor of a type that is kept and not computed with.
+    #[error("tensor {name} is stored as {dtype}, which no weight can be: convert the model to F32, F16 or BF16 first")]
+    UnreadType {
+        /// Its name.
+        name: String,
+        /// How it is stored.
+        dtype: &'static str,
+    },
+    /// Weights of 8 bits without their factors.
+    #[error("tensor {name} is stored as {dtype} and {name}_scale_inv or {name}_scale is missing")]
+    NoScale {
+        /// Its name.
+        name: String,
+        /// How it is stored.
+        dtype: &'static str,
+    },
+    /// Factors that are no plain numbers.
+    #[error("tensor {name} is a scale stored as {dtype}: it must be F32, F16 or BF16")]
+    ScaleType {
+        /// Its name.
+        name: String,
+        /// How it is stored.
+        dtype: &'static str,
+    },
+    /// Factors that do not fit what they are of.
+    #[error(
+        "tensor {name} has shape {found:?}, and the tensor that it scales {of:?}: it must be one factor, one a row{blocks}"
+    )]
+    ScaleShape {
+        /// Its name.
+        name: String,
+        /// Its shape.
+        found: Vec<u64>,
+        /// The shape of the other.
+        of: Vec<u64>,
+        /// The blocks that it might also be of, in words.
+        blocks: String,
     },
     /// A tensor of another shape than the hyperparameters ask for.
     #[error("tensor {name} has shape {found:?}, and the hyperparameters ask for {expected:?}")]

@@ -13,6 +13,16 @@ pub(super) const ROUTER: TensorRule = mixture(rule(
     &[Experts, Hidden],
 ));
 
+pub(super) const ROUTER_BIAS: TensorRule =
+    mixture(rule(TensorKind::RouterBias, "blk.{}.ffn_gate_inp.bias", "model.layers.{}.mlp.router.bias", &[Experts]));
+
+pub(super) const EXPERT_SCORE_BIAS: TensorRule = mixture(rule(
+    TensorKind::ExpertScoreBias,
+    "blk.{}.exp_probs_b.bias",
+    "model.layers.{}.mlp.gate.e_score_correction_bias",
+    &[Experts],
+));
+
 /// Of all experts in one tensor, as transformers has them in memory and some checkpoints store them.
 pub(super) const EXPERT_GATE_UP: TensorRule = mixture(rule(
     TensorKind::ExpertGateUp,
@@ -45,6 +55,31 @@ pub(super) const EXPERT_DOWN: TensorRule = mixture(rule(
 /// Beside [`EXPERT_GATE_UP`].
 pub(super) const EXPERT_DOWN_OF_ALL: TensorRule =
     EXPERT_DOWN.named("model.layers.{}.mlp.experts.down_proj").with(TensorKind::ExpertGateUp);
+
+pub(super) const EXPERT_GATE_UP_BIAS: TensorRule = mixture(rule(
+    TensorKind::ExpertGateUpBias,
+    "blk.{}.ffn_gate_up_exps.bias",
+    "model.layers.{}.mlp.experts.gate_up_proj_bias",
+    &[Experts, ExpertGateUp],
+));
+pub(super) const EXPERT_GATE_BIAS: TensorRule = mixture(rule(
+    TensorKind::ExpertGateBias,
+    "blk.{}.ffn_gate_exps.bias",
+    "model.layers.{}.mlp.experts.gate_proj_bias",
+    &[Experts, ExpertFfn],
+));
+pub(super) const EXPERT_UP_BIAS: TensorRule = mixture(rule(
+    TensorKind::ExpertUpBias,
+    "blk.{}.ffn_up_exps.bias",
+    "model.layers.{}.mlp.experts.up_proj_bias",
+    &[Experts, ExpertFfn],
+));
+pub(super) const EXPERT_DOWN_BIAS: TensorRule = mixture(rule(
+    TensorKind::ExpertDownBias,
+    "blk.{}.ffn_down_exps.bias",
+    "model.layers.{}.mlp.experts.down_proj_bias",
+    &[Experts, Hidden],
+));
 
 /// What every token goes through beside its experts.
 pub(super) const SHARED_GATE: TensorRule = mixture(rule(

@@ -48,18 +48,22 @@ impl GgufKeys<'_, '_> {
 }
 
 impl ConfigJson<'_> {
-    /// The experts that the file says: `num_experts` or `num_local_experts`, each `ffn_size` wide. `normalized` is whether their
+    /// The experts that the file says: `num_experts`, `num_local_experts` or `n_routed_experts`, each `ffn_size` wide. `normalized` is whether their
     /// weights are divided by their sum.
     pub fn experts(&self, ffn_size: u32, normalized: bool) -> Result<Experts> {
-        const COUNTS: [&str; 2] = ["num_experts", "num_local_experts"];
-        COUNTS.into_iter().for_each(|key| self.knows(key));
-        let [count, local] = [self.json().u32(COUNTS[0])?, self.json().u32(COUNTS[1])?];
-        if let (Some(count), Some(local)) = (count, local)
-            && count != local
-        {
-            return Err(unsupported(COUNTS[1], local, format!("{}, {count}", COUNTS[0])));
+        const COUNTS: [&str; 3] = ["num_experts", "num_local_experts", "n_routed_experts"];
+        let mut found: Option<(&str, u32)> = None;
+        for key in COUNTS {
+            self.knows(key);
+            match (found, self.json().u32(key)?) {
+                (Some((other, count)), Some(local)) if count != local => {
+                    return Err(unsupported(key, local, format!("{other}, {count}")));
+                }
+                (None, Some(count)) => found = Some((key, count)),
+                _ => {}
+            }
         }
-        let count = count.or(local).ok_or_else(|| ArchitectureError::MissingKey { key: COUNTS[0].into() })?;
+        let (_, count) = found.ok_or_else(|| ArchitectureError::MissingKey { key: COUNTS[0].into() })?;
         Ok(Experts { normalized, ..Experts::of(count, self.required("num_experts_per_tok")?, ffn_size) })
     }
 

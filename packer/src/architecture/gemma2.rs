@@ -6,11 +6,11 @@ use super::ArchitectureError;
 use super::config_json::{ConfigJson, single};
 use super::description::{Architecture, GgufRules, JsonRules, TensorRule};
 use super::gguf_keys::GgufKeys;
-use super::rope_json;
 use super::tensor_rules::{
     ATTENTION_NORM, ATTENTION_OUTPUT, FFN_DOWN, FFN_GATE, FFN_NORM, FFN_UP, KEY, OUTPUT, OUTPUT_NORM,
     POST_ATTENTION_NORM, POST_FFN_NORM, QUERY, ROTARY_TABLES, TOKEN_EMBEDDING, VALUE,
 };
+use super::{rope_gguf, rope_json};
 
 type Result<T> = std::result::Result<T, ArchitectureError>;
 
@@ -38,6 +38,7 @@ pub(super) const GEMMA2: Architecture = Architecture {
     unused: ROTARY_TABLES,
     gguf: Some(GgufRules {
         rope_layout: RopeLayout::Halves,
+        rope: rope_gguf::scaling,
         norm_eps: "attention.layer_norm_rms_epsilon",
         design: from_gguf,
     }),

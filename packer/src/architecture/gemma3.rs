@@ -8,11 +8,11 @@ use super::config_json::ConfigJson;
 use super::description::{Architecture, GgufRules, Inside, JsonRules};
 use super::gemma2::{PRE_FFN_NORM, gguf_design, json_design};
 use super::gguf_keys::GgufKeys;
-use super::rope_json;
 use super::tensor_rules::{
     ATTENTION_NORM, ATTENTION_OUTPUT, FFN_DOWN, FFN_GATE, FFN_UP, KEY, KEY_NORM, OUTPUT, OUTPUT_NORM,
     POST_ATTENTION_NORM, POST_FFN_NORM, QUERY, QUERY_NORM, ROTARY_TABLES, TOKEN_EMBEDDING, VALUE,
 };
+use super::{rope_gguf, rope_json};
 
 type Result<T> = std::result::Result<T, ArchitectureError>;
 
@@ -42,6 +42,7 @@ pub(super) const GEMMA3: Architecture = Architecture {
     unused: ROTARY_TABLES,
     gguf: Some(GgufRules {
         rope_layout: RopeLayout::Halves,
+        rope: rope_gguf::scaling,
         norm_eps: "attention.layer_norm_rms_epsilon",
         design: from_gguf,
     }),

@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use symbiote_format::{Design, ModelConfig};
+use symbiote_format::{Design, Latent, ModelConfig};
 
 use super::ArchitectureError;
+use super::config_json::LATENT_NORM_EPS;
 use super::description::{Architecture, GgufRules, Hyperparameters};
 use super::layers::{LayerFlags, all};
-use super::rope_gguf::{self, StoredFactors};
+use super::rope_gguf::StoredFactors;
 use crate::source::gguf::Keys;
 
 type Result<T> = std::result::Result<T, ArchitectureError>;
@@ -38,7 +39,7 @@ pub(crate) fn from_gguf(
     factors: StoredFactors,
 ) -> Result<Hyperparameters> {
     let keys = GgufKeys { keys, prefix: architecture.name, read: RefCell::default() };
-    let config = keys.config(rules, vocab_size, factors)?;
+    let config = keys.config(rules, vocab_size, factors, architecture.has_latents())?;
     let mixtures = keys.mixtures(architecture, &config)?;
     keys.check_all_known()?;
     Ok(Hyperparameters { config, mixtures })
@@ -52,15 +53,16 @@ pub(crate) struct GgufKeys<'k, 'a> {
 }
 
 impl GgufKeys<'_, '_> {
-    fn config(&self, rules: &GgufRules, vocab_size: u32, factors: StoredFactors) -> Result<ModelConfig> {
+    fn config(&self, rules: &GgufRules, vocab_size: u32, factors: StoredFactors, latents: bool) -> Result<ModelConfig> {
         let (hidden_size, head_count) =
             (self.required_u32("embedding_length")?, self.required_u32("attention.head_count")?);
-        let head_dim = match self.u32("attention.key_length")? {
-            Some(head_dim) => head_dim,
-            None => hidden_size.checked_div(head_count).unwrap_or(0),
-        };
+        let plain = || hidden_size.checked_div(head_count).unwrap_or(0);
+        let mut head_dim = self.u32("attention.key_length")?.unwrap_or_else(plain);
         let value_len = self.u32("attention.value_length")?.unwrap_or(head_dim);
-        if value_len != head_dim {
+        let latent = latents.then(|| self.latent(value_len)).transpose()?;
+        if latents {
+            head_dim = self.u32("attention.key_length_mla")?.unwrap_or(head_dim);
+        } else if value_len != head_dim {
             return Err(self.unsupported("attention.value_length", value_len, format!("the head size, {head_dim}")));
         }
         let context_length = self.required_u32("context_length")?;
@@ -71,7 +73,8 @@ impl GgufKeys<'_, '_> {
             hidden_size,
             layer_count: self.required_u32("block_count")?,
             head_count,
-            kv_head_count: self.u32("attention.head_count_kv")?.unwrap_or(head_count),
+            // of latent attention llama.cpp's cache has one
+            kv_head_count: self.u32("attention.head_count_kv")?.filter(|_| !latents).unwrap_or(head_count),
             head_dim,
             ffn_size: self.required_u32("feed_forward_length")?,
             norm_eps: self.required(self.float(rules.norm_eps)?, rules.norm_eps)?,
@@ -80,13 +83,23 @@ impl GgufKeys<'_, '_> {
             rope_base: self.float("rope.freq_base")?.unwrap_or(10_000.0),
             rope_dims,
             rope_layout: rules.rope_layout,
-            rope_scaling: rope_gguf::scaling(self, context_length, rope_dims, factors)?,
-            design: Design::default(),
+            rope_scaling: (rules.rope)(self, context_length, rope_dims, factors)?,
+            design: Design { latent: latent.clone(), ..Design::default() },
         };
         // what follows makes lists of as many numbers as there are layers
         config = ModelConfig::from_params(config.to_params())?;
-        config.design = (rules.design)(self, &config)?;
+        config.design = Design { latent, ..(rules.design)(self, &config)? };
         Ok(ModelConfig::from_params(config.to_params())?)
+    }
+
+    /// The sizes of latent attention. Files since 2025 say those of heads apart from those of llama.cpp's cache.
+    fn latent(&self, value_len: u32) -> Result<Latent> {
+        Ok(Latent {
+            query_rank: self.u32("attention.q_lora_rank")?.unwrap_or(0),
+            kv_rank: self.required_u32("attention.kv_lora_rank")?,
+            value_dim: self.u32("attention.value_length_mla")?.unwrap_or(value_len),
+            norm_eps: LATENT_NORM_EPS,
+        })
     }
 
     fn key(&self, name: &'static str) -> String {

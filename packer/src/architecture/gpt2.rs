@@ -4,6 +4,7 @@ use symbiote_format::{Activation, Design, Norm, RopeLayout, Turn};
 
 use super::description::{Architecture, GgufRules};
 use super::layers::{LayerFlags, all};
+use super::rope_gguf;
 use super::tensor_rules::{
     ATTENTION_NORM, ATTENTION_NORM_BIAS, ATTENTION_OUTPUT, ATTENTION_OUTPUT_BIAS, FFN_DOWN, FFN_DOWN_BIAS, FFN_NORM,
     FFN_NORM_BIAS, FFN_UP, FFN_UP_BIAS, OUTPUT, OUTPUT_NORM, OUTPUT_NORM_BIAS, POSITION_EMBEDDING, QUERY_KEY_VALUE,
@@ -37,6 +38,7 @@ pub(super) const GPT2: Architecture = Architecture {
     unused: &[],
     gguf: Some(GgufRules {
         rope_layout: RopeLayout::Halves,
+        rope: rope_gguf::scaling,
         norm_eps: "attention.layer_norm_epsilon",
         design: |_, config| {
             Ok(Design {

@@ -8,7 +8,7 @@ use super::description::{Architecture, GgufRules, JsonRules};
 use super::gguf_keys::GgufKeys;
 use super::layers::{LayerFlags, all};
 use super::llama::LLAMA;
-use super::rope_json;
+use super::{rope_gguf, rope_json};
 
 type Result<T> = std::result::Result<T, ArchitectureError>;
 
@@ -21,6 +21,7 @@ pub(super) const GRANITE: Architecture = Architecture {
     unused: LLAMA.unused,
     gguf: Some(GgufRules {
         rope_layout: RopeLayout::Interleaved,
+        rope: rope_gguf::scaling,
         norm_eps: "attention.layer_norm_rms_epsilon",
         design: from_gguf,
     }),

@@ -9,11 +9,11 @@ use super::expert_rules::{
     EXPERT_DOWN, EXPERT_GATE, EXPERT_GATE_UP, EXPERT_UP, ROUTER, SHARED_DOWN, SHARED_GATE, SHARED_GATE_UP, SHARED_UP,
 };
 use super::granite::{self, GRANITE};
-use super::rope_json;
 use super::tensor_rules::{
     ATTENTION_NORM, ATTENTION_OUTPUT, ATTENTION_OUTPUT_BIAS, FFN_NORM, KEY, KEY_BIAS, OUTPUT, OUTPUT_NORM, QUERY,
     QUERY_BIAS, ROPE_FACTORS, TOKEN_EMBEDDING, VALUE, VALUE_BIAS,
 };
+use super::{rope_gguf, rope_json};
 
 type Result<T> = std::result::Result<T, ArchitectureError>;
 
@@ -51,6 +51,7 @@ pub(super) const GRANITEMOE: Architecture = Architecture {
     unused: GRANITE.unused,
     gguf: Some(GgufRules {
         rope_layout: RopeLayout::Interleaved,
+        rope: rope_gguf::scaling,
         norm_eps: "attention.layer_norm_rms_epsilon",
         design: |keys, config| {
             Ok(Design { experts: Some(keys.experts(config, true)?), ..granite::from_gguf(keys, config)? })

@@ -5,12 +5,12 @@ use symbiote_format::{Activation, Design, RopeLayout};
 
 use super::description::{Architecture, GgufRules, JsonRules};
 use super::expert_rules::{EXPERT_DOWN, EXPERT_GATE, EXPERT_UP, ROUTER};
-use super::rope_json;
 use super::tensor_rules::{
     ATTENTION_NORM, ATTENTION_OUTPUT, ATTENTION_OUTPUT_BIAS, FFN_DOWN, FFN_DOWN_BIAS, FFN_GATE, FFN_GATE_BIAS,
     FFN_NORM, FFN_UP, FFN_UP_BIAS, KEY, KEY_BIAS, OUTPUT, OUTPUT_NORM, QUERY, QUERY_BIAS, ROPE_FACTORS, ROTARY_TABLES,
     TOKEN_EMBEDDING, VALUE, VALUE_BIAS,
 };
+use super::{rope_gguf, rope_json};
 
 pub(super) const LLAMA: Architecture = Architecture {
     name: "llama",
@@ -46,6 +46,7 @@ pub(super) const LLAMA: Architecture = Architecture {
     unused: ROTARY_TABLES,
     gguf: Some(GgufRules {
         rope_layout: RopeLayout::Interleaved,
+        rope: rope_gguf::scaling,
         norm_eps: "attention.layer_norm_rms_epsilon",
         design: |keys, config| {
             // Mixtral's; in other files 0 or nothing

@@ -1,6 +1,7 @@
 //! Architectures: one description each, of its tensors in every source and of how its hyperparameters are read.
 
 mod config_json;
+mod deepseek2;
 mod description;
 mod error;
 mod expert_rules;
@@ -9,8 +10,10 @@ mod gemma2;
 mod gemma3;
 mod gguf_keys;
 mod gpt2;
+mod gpt_oss;
 mod granite;
 mod granitemoe;
+mod latent_rules;
 mod layers;
 mod llama;
 mod mistral;
@@ -24,6 +27,7 @@ mod qwen3;
 mod qwen3moe;
 mod rope_gguf;
 mod rope_json;
+mod scales;
 mod smollm3;
 mod starcoder2;
 mod tensor_rules;

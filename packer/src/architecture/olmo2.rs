@@ -3,11 +3,11 @@
 use symbiote_format::{Activation, Design, RopeLayout};
 
 use super::description::{Architecture, Dim, GgufRules, JsonRules};
-use super::rope_json;
 use super::tensor_rules::{
     ATTENTION_OUTPUT, FFN_DOWN, FFN_GATE, FFN_UP, KEY, KEY_NORM, OUTPUT, OUTPUT_NORM, POST_ATTENTION_NORM,
     POST_FFN_NORM, QUERY, QUERY_NORM, ROTARY_TABLES, TOKEN_EMBEDDING, VALUE,
 };
+use super::{rope_gguf, rope_json};
 
 pub(super) const OLMO2: Architecture = Architecture {
     name: "olmo2",
@@ -33,6 +33,7 @@ pub(super) const OLMO2: Architecture = Architecture {
     unused: ROTARY_TABLES,
     gguf: Some(GgufRules {
         rope_layout: RopeLayout::Halves,
+        rope: rope_gguf::scaling,
         norm_eps: "attention.layer_norm_rms_epsilon",
         design: |_, _| Ok(Design::default()),
     }),

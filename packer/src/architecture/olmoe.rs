@@ -4,11 +4,11 @@ use symbiote_format::{Activation, Design, RopeLayout};
 
 use super::description::{Architecture, Dim, GgufRules, JsonRules};
 use super::expert_rules::{EXPERT_DOWN, EXPERT_DOWN_OF_ALL, EXPERT_GATE, EXPERT_GATE_UP, EXPERT_UP, ROUTER};
-use super::rope_json;
 use super::tensor_rules::{
     ATTENTION_NORM, ATTENTION_OUTPUT, FFN_NORM, KEY, KEY_NORM, OUTPUT, OUTPUT_NORM, QUERY, QUERY_NORM, ROTARY_TABLES,
     TOKEN_EMBEDDING, VALUE,
 };
+use super::{rope_gguf, rope_json};
 
 pub(super) const OLMOE: Architecture = Architecture {
     name: "olmoe",
@@ -37,6 +37,7 @@ pub(super) const OLMOE: Architecture = Architecture {
     unused: ROTARY_TABLES,
     gguf: Some(GgufRules {
         rope_layout: RopeLayout::Halves,
+        rope: rope_gguf::scaling,
         norm_eps: "attention.layer_norm_rms_epsilon",
         design: |keys, config| Ok(Design { experts: Some(keys.experts(config, false)?), ..Design::default() }),
     }),

@@ -3,11 +3,11 @@
 use symbiote_format::{Activation, Design, RopeLayout};
 
 use super::description::{Architecture, GgufRules, JsonRules};
-use super::rope_json;
 use super::tensor_rules::{
     ATTENTION_NORM, ATTENTION_OUTPUT, FFN_DOWN, FFN_GATE_UP, FFN_NORM, OUTPUT, OUTPUT_NORM, QUERY_KEY_VALUE,
     ROTARY_TABLES, TOKEN_EMBEDDING,
 };
+use super::{rope_gguf, rope_json};
 
 pub(super) const PHI3: Architecture = Architecture {
     name: "phi3",
@@ -28,6 +28,7 @@ pub(super) const PHI3: Architecture = Architecture {
     unused: ROTARY_TABLES,
     gguf: Some(GgufRules {
         rope_layout: RopeLayout::Halves,
+        rope: rope_gguf::scaling,
         norm_eps: "attention.layer_norm_rms_epsilon",
         // its authors compute with the window; llama.cpp does not at present
         design: |keys, config| Ok(Design { windows: keys.window_everywhere(config)?, ..Design::default() }),

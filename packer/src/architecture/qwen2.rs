@@ -5,11 +5,11 @@ use symbiote_format::{Activation, Design, ModelConfig, RopeLayout};
 use super::ArchitectureError;
 use super::config_json::ConfigJson;
 use super::description::{Architecture, GgufRules, JsonRules};
-use super::rope_json;
 use super::tensor_rules::{
     ATTENTION_NORM, ATTENTION_OUTPUT, FFN_DOWN, FFN_GATE, FFN_NORM, FFN_UP, KEY, KEY_BIAS, OUTPUT, OUTPUT_NORM, QUERY,
     QUERY_BIAS, ROTARY_TABLES, TOKEN_EMBEDDING, VALUE, VALUE_BIAS,
 };
+use super::{rope_gguf, rope_json};
 
 pub(super) const QWEN2: Architecture = Architecture {
     name: "qwen2",
@@ -36,6 +36,7 @@ pub(super) const QWEN2: Architecture = Architecture {
     unused: ROTARY_TABLES,
     gguf: Some(GgufRules {
         rope_layout: RopeLayout::Halves,
+        rope: rope_gguf::scaling,
         norm_eps: "attention.layer_norm_rms_epsilon",
         design: |_, _| Ok(Design::default()),
     }),

@@ -10,11 +10,11 @@ use super::expert_rules::{
     EXPERT_DOWN, EXPERT_DOWN_OF_ALL, EXPERT_GATE, EXPERT_GATE_UP, EXPERT_UP, ROUTER, SHARED_DOWN, SHARED_GATE,
     SHARED_ROUTER, SHARED_UP,
 };
-use super::rope_json;
 use super::tensor_rules::{
     ATTENTION_NORM, ATTENTION_OUTPUT, FFN_DOWN, FFN_GATE, FFN_NORM, FFN_UP, KEY, KEY_BIAS, OUTPUT, OUTPUT_NORM, QUERY,
     QUERY_BIAS, ROTARY_TABLES, TOKEN_EMBEDDING, VALUE, VALUE_BIAS,
 };
+use super::{rope_gguf, rope_json};
 
 pub(super) const QWEN2MOE: Architecture = Architecture {
     name: "qwen2moe",
@@ -51,6 +51,7 @@ pub(super) const QWEN2MOE: Architecture = Architecture {
     unused: ROTARY_TABLES,
     gguf: Some(GgufRules {
         rope_layout: RopeLayout::Halves,
+        rope: rope_gguf::scaling,
         norm_eps: "attention.layer_norm_rms_epsilon",
         design: |keys, config| {
             let experts = keys.experts(config, false)?;

@@ -3,6 +3,7 @@
 use symbiote_format::{Design, RopeLayout};
 
 use super::description::{Architecture, GgufRules, JsonRules};
+use super::rope_gguf;
 use super::tensor_rules::{
     ATTENTION_NORM, ATTENTION_OUTPUT, ATTENTION_OUTPUT_BIAS, FFN_DOWN, FFN_GATE, FFN_NORM, FFN_UP, KEY, KEY_BIAS,
     KEY_NORM, OUTPUT, OUTPUT_NORM, QUERY, QUERY_BIAS, QUERY_NORM, ROTARY_TABLES, TOKEN_EMBEDDING, VALUE, VALUE_BIAS,
@@ -37,6 +38,7 @@ pub(super) const QWEN3: Architecture = Architecture {
     unused: ROTARY_TABLES,
     gguf: Some(GgufRules {
         rope_layout: RopeLayout::Halves,
+        rope: rope_gguf::scaling,
         norm_eps: "attention.layer_norm_rms_epsilon",
         design: |_, _| Ok(Design::default()),
     }),

@@ -5,11 +5,11 @@ use symbiote_format::{Activation, Design, RopeLayout};
 use super::description::{Architecture, GgufRules, JsonRules};
 use super::expert_rules::{EXPERT_DOWN, EXPERT_DOWN_OF_ALL, EXPERT_GATE, EXPERT_GATE_UP, EXPERT_UP, ROUTER};
 use super::layers::all;
-use super::rope_json;
 use super::tensor_rules::{
     ATTENTION_NORM, ATTENTION_OUTPUT, ATTENTION_OUTPUT_BIAS, FFN_DOWN, FFN_GATE, FFN_NORM, FFN_UP, KEY, KEY_BIAS,
     KEY_NORM, OUTPUT, OUTPUT_NORM, QUERY, QUERY_BIAS, QUERY_NORM, ROTARY_TABLES, TOKEN_EMBEDDING, VALUE, VALUE_BIAS,
 };
+use super::{rope_gguf, rope_json};
 
 pub(super) const QWEN3MOE: Architecture = Architecture {
     name: "qwen3moe",
@@ -45,6 +45,7 @@ pub(super) const QWEN3MOE: Architecture = Architecture {
     unused: ROTARY_TABLES,
     gguf: Some(GgufRules {
         rope_layout: RopeLayout::Halves,
+        rope: rope_gguf::scaling,
         norm_eps: "attention.layer_norm_rms_epsilon",
         // GGUF has no word for norm_topk_prob, and llama.cpp takes it for true, as published models have it
         design: |keys, config| Ok(Design { experts: Some(keys.experts(config, true)?), ..Design::default() }),

@@ -1,9 +1,10 @@
 //! Rotary scaling out of GGUF keys, as llama.cpp applies them.
 
-use symbiote_format::RopeScaling;
+use symbiote_format::{ModelConfig, RopeScaling};
 
 use super::ArchitectureError;
 use super::gguf_keys::GgufKeys;
+use super::rope_json::yarn_scale;
 
 type Result<T> = std::result::Result<T, ArchitectureError>;
 
@@ -39,6 +40,9 @@ impl StoredFactors {
     pub const NAMES: [&'static str; 2] = [SHORT, LONG];
 }
 
+/// What latent attention makes of its scale instead of YaRN's factor on angles.
+const LOG_MULTIPLIER: &str = "rope.scaling.yarn_log_multiplier";
+
 /// The scaling. Divisors in a `rope_freqs` tensor (Llama 3.1) come on top of it.
 pub(super) fn scaling(
     p: &GgufKeys,
@@ -46,6 +50,11 @@ pub(super) fn scaling(
     rope_dims: u32,
     factors: StoredFactors,
 ) -> Result<RopeScaling> {
+    must_be(p, LOG_MULTIPLIER, p.float(LOG_MULTIPLIER)?.unwrap_or(0.0), &[0.0])?;
+    any_scaling(p, context_length, rope_dims, factors)
+}
+
+fn any_scaling(p: &GgufKeys, context_length: u32, rope_dims: u32, factors: StoredFactors) -> Result<RopeScaling> {
     KNOWN.into_iter().for_each(|name| p.knows(name));
     let kind = p.text("rope.scaling.type")?;
     let factor = match p.float("rope.scaling.factor")? {
@@ -80,11 +89,9 @@ pub(super) fn scaling(
         "linear" => Ok(RopeScaling::Linear { factor }),
         "yarn" => {
             // negative: not set
-            for (name, plain) in [
-                ("rope.scaling.yarn_ext_factor", &[1.0, -1.0][..]),
-                ("rope.scaling.yarn_attn_factor", &[1.0, -1.0]),
-                ("rope.scaling.yarn_log_multiplier", &[0.0]),
-            ] {
+            for (name, plain) in
+                [("rope.scaling.yarn_ext_factor", &[1.0, -1.0][..]), ("rope.scaling.yarn_attn_factor", &[1.0, -1.0])]
+            {
                 must_be(p, name, p.float(name)?.unwrap_or(plain[0]), plain)?;
             }
             let attention = if factor > 1.0 { 0.1 * factor.ln() + 1.0 } else { 1.0 };
@@ -93,11 +100,45 @@ pub(super) fn scaling(
                 original_context,
                 beta_fast: p.float("rope.scaling.yarn_beta_fast")?.filter(|b| *b > 0.0).unwrap_or(32.0),
                 beta_slow: p.float("rope.scaling.yarn_beta_slow")?.filter(|b| *b > 0.0).unwrap_or(1.0),
+                truncate: true,
                 attention_factor: attention * attention_factor,
             })
         }
         other => Err(p.unsupported("rope.scaling.type", other, "none, linear, yarn or longrope")),
     }
+}
+
+/// The same, and YaRN as gpt-oss has it: its ramp need not begin and end with whole pairs, which GGUF has no word for.
+pub(super) fn untruncated(
+    p: &GgufKeys,
+    context_length: u32,
+    rope_dims: u32,
+    factors: StoredFactors,
+) -> Result<RopeScaling> {
+    Ok(match scaling(p, context_length, rope_dims, factors)? {
+        RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, attention_factor, .. } => {
+            RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, truncate: false, attention_factor }
+        }
+        other => other,
+    })
+}
+
+/// The same, for latent attention: with a multiplier, YaRN leaves the length of what it turns alone.
+pub(super) fn latent(p: &GgufKeys, context_length: u32, rope_dims: u32, factors: StoredFactors) -> Result<RopeScaling> {
+    let multiplier = p.float(LOG_MULTIPLIER)?.unwrap_or(0.0);
+    Ok(match any_scaling(p, context_length, rope_dims, factors)? {
+        RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, truncate, .. } if multiplier != 0.0 => {
+            RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, truncate, attention_factor: 1.0 }
+        }
+        other => other,
+    })
+}
+
+/// The scale of latent attention where that is not that of its heads' size.
+pub(super) fn latent_scale(p: &GgufKeys, config: &ModelConfig) -> Result<Option<f32>> {
+    // the converter has multiplied it by 0.1
+    let multiplier = 10.0 * f64::from(p.float(LOG_MULTIPLIER)?.unwrap_or(0.0));
+    Ok(yarn_scale(config, multiplier))
 }
 
 fn divisors(stored: Option<Vec<f32>>, name: &str, rope_dims: u32) -> Result<Vec<f32>> {

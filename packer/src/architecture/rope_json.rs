@@ -1,9 +1,9 @@
 //! Rotary parameters out of `config.json`: `rope_parameters` (transformers 5), or `rope_theta` and `rope_scaling`.
 
-use symbiote_format::RopeScaling;
+use symbiote_format::{ModelConfig, RopeLayout, RopeScaling};
 
 use super::ArchitectureError;
-use super::config_json::{ConfigJson, must_be, single, unsupported};
+use super::config_json::{ConfigJson, single, unsupported};
 use crate::source::safetensors::JsonObject;
 
 type Result<T> = std::result::Result<T, ArchitectureError>;
@@ -29,13 +29,18 @@ const KNOWN: [&str; 17] = [
     "finetuned",
 ];
 
+const INTERLEAVE: &str = "rope_interleave";
+
 /// Rotary frequencies.
 #[derive(Clone, Debug)]
 pub(crate) struct Rope {
     pub base: f32,
     pub scaling: RopeScaling,
+    pub layout: RopeLayout,
     /// How much of a head is rotated.
     share: f64,
+    /// So many dimensions of it are, whatever its size.
+    fixed: Option<u32>,
 }
 
 impl Rope {
@@ -43,7 +48,7 @@ impl Rope {
     pub fn dims(&self, head_dim: u32) -> u32 {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // cut off, as transformers does
         let dims = (f64::from(head_dim) * self.share) as u32;
-        dims
+        self.fixed.unwrap_or(dims)
     }
 }
 
@@ -62,6 +67,32 @@ pub(super) fn phi3(config: &ConfigJson, context_length: u32) -> Result<Rope> {
         kind => kind,
     };
     Parameters { config, set: &set, context_length }.rope(kind)
+}
+
+/// Of latent attention: a part of a head with a size of its own, in pairs of neighbours unless `rope_interleave` is false.
+pub(super) fn latent(config: &ConfigJson, context_length: u32) -> Result<Rope> {
+    config.knows(INTERLEAVE);
+    let halves = config.json().bool(INTERLEAVE)? == Some(false);
+    let layout = if halves { RopeLayout::Halves } else { RopeLayout::Interleaved };
+    Ok(Rope { layout, fixed: Some(config.required("qk_rope_head_dim")?), ..plain(config, context_length)? })
+}
+
+/// The scale of latent attention where that is not that of its heads' size.
+pub(super) fn latent_scale(config: &ConfigJson, model: &ModelConfig) -> Result<Option<f32>> {
+    let multiplier = one_set(config)?.f64("mscale_all_dim")?.unwrap_or(0.0);
+    Ok(yarn_scale(model, multiplier))
+}
+
+/// YaRN on all dimensions of queries and keys, rotated or not: its factor, by this multiplier, twice in their product.
+pub(super) fn yarn_scale(model: &ModelConfig, multiplier: f64) -> Option<f32> {
+    let RopeScaling::Yarn { factor, .. } = model.rope_scaling else { return None };
+    let growth = magnitude(factor.into(), multiplier);
+    (multiplier != 0.0).then(|| single(growth * growth / f64::from(model.head_dim).sqrt()))
+}
+
+/// What YaRN multiplies by where the context has grown by `factor`.
+fn magnitude(factor: f64, multiplier: f64) -> f64 {
+    if factor <= 1.0 { 1.0 } else { 0.1 * multiplier * factor.ln() + 1.0 }
 }
 
 /// The main frequencies where layers with a window have their own (Gemma 3).
@@ -150,7 +181,7 @@ impl Parameters<'_> {
             "longrope" => self.longrope()?,
             other => return Err(unsupported("rope_type", other, "default, linear, dynamic, llama3, yarn or longrope")),
         };
-        Ok(Rope { base: single(base), scaling, share })
+        Ok(Rope { base: single(base), scaling, layout: RopeLayout::Halves, share, fixed: None })
     }
 
     fn missing(key: &str) -> ArchitectureError {
@@ -176,11 +207,10 @@ impl Parameters<'_> {
     }
 
     fn yarn(&self) -> Result<RopeScaling> {
-        must_be(self.set, "truncate", &["true"])?;
         let original_context = self.original_context()?;
         let factor = self.set.f64("factor")?.unwrap_or_else(|| self.growth(original_context));
         let given = |key| self.set.f64(key).map(|value| value.filter(|x| *x != 0.0));
-        let magnitude = |mscale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 };
+        let magnitude = |multiplier| magnitude(factor, multiplier);
         let attention_factor = match (self.set.f64("attention_factor")?, given("mscale")?, given("mscale_all_dim")?) {
             (Some(attention_factor), _, _) => attention_factor,
             (None, Some(mscale), Some(all_dims)) => magnitude(mscale) / magnitude(all_dims),
@@ -191,6 +221,7 @@ impl Parameters<'_> {
             original_context,
             beta_fast: single(given("beta_fast")?.unwrap_or(32.0)),
             beta_slow: single(given("beta_slow")?.unwrap_or(1.0)),
+            truncate: self.set.bool("truncate")?.unwrap_or(true),
             attention_factor: single(attention_factor),
         })
     }

@@ -7,12 +7,12 @@ use super::ArchitectureError;
 use super::config_json::{ConfigJson, shown, unsupported};
 use super::description::{Architecture, GgufRules, JsonRules};
 use super::layers::LayerFlags;
-use super::rope_json;
 use super::tensor_rules::{
     ATTENTION_NORM, ATTENTION_OUTPUT, ATTENTION_OUTPUT_BIAS, FFN_DOWN, FFN_DOWN_BIAS, FFN_GATE, FFN_GATE_BIAS,
     FFN_NORM, FFN_UP, FFN_UP_BIAS, KEY, KEY_BIAS, OUTPUT, OUTPUT_NORM, QUERY, QUERY_BIAS, ROTARY_TABLES,
     TOKEN_EMBEDDING, VALUE, VALUE_BIAS,
 };
+use super::{rope_gguf, rope_json};
 
 type Result<T> = std::result::Result<T, ArchitectureError>;
 
@@ -45,6 +45,7 @@ pub(super) const SMOLLM3: Architecture = Architecture {
     unused: ROTARY_TABLES,
     gguf: Some(GgufRules {
         rope_layout: RopeLayout::Interleaved,
+        rope: rope_gguf::scaling,
         norm_eps: "attention.layer_norm_rms_epsilon",
         design: |_, config| {
             let turns = LayerFlags::of(config, |layer| is_last_of(4, layer)).turns(Turn::Not);

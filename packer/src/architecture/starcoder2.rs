@@ -3,12 +3,12 @@
 use symbiote_format::{Activation, Design, Norm, RopeLayout};
 
 use super::description::{Architecture, GgufRules, JsonRules};
-use super::rope_json;
 use super::tensor_rules::{
     ATTENTION_NORM, ATTENTION_NORM_BIAS, ATTENTION_OUTPUT, ATTENTION_OUTPUT_BIAS, FFN_DOWN, FFN_DOWN_BIAS, FFN_NORM,
     FFN_NORM_BIAS, FFN_UP, FFN_UP_BIAS, KEY, KEY_BIAS, OUTPUT, OUTPUT_NORM, OUTPUT_NORM_BIAS, QUERY, QUERY_BIAS,
     ROTARY_TABLES, TOKEN_EMBEDDING, VALUE, VALUE_BIAS,
 };
+use super::{rope_gguf, rope_json};
 
 pub(super) const STARCODER2: Architecture = Architecture {
     name: "starcoder2",
@@ -40,6 +40,7 @@ pub(super) const STARCODER2: Architecture = Architecture {
     unused: ROTARY_TABLES,
     gguf: Some(GgufRules {
         rope_layout: RopeLayout::Halves,
+        rope: rope_gguf::scaling,
         norm_eps: "attention.layer_norm_epsilon",
         design: |keys, config| {
             Ok(Design {

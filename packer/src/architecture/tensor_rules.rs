@@ -65,6 +65,8 @@ pub(super) const ATTENTION_OUTPUT_BIAS: TensorRule = rule(
     "model.layers.{}.self_attn.o_proj.bias",
     &[Hidden],
 );
+pub(super) const ATTENTION_SINKS: TensorRule =
+    rule(TensorKind::AttentionSinks, "blk.{}.attn_sinks.weight", "model.layers.{}.self_attn.sinks", &[Dim::Heads]);
 pub(super) const POST_ATTENTION_NORM: TensorRule = rule(
     TensorKind::PostAttentionNorm,
     "blk.{}.post_attention_norm.weight",
@@ -139,6 +141,11 @@ impl TensorRule {
     /// The same, of this name in Hugging Face's layout.
     pub const fn named(self, hugging_face: &'static str) -> Self {
         Self { hugging_face: Some(hugging_face), ..self }
+    }
+
+    /// The same, of this name in GGUF.
+    pub const fn named_in_gguf(self, gguf: &'static str) -> Self {
+        Self { gguf: Some(gguf), ..self }
     }
 
     /// The same, of this shape.

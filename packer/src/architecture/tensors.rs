@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use symbiote_format::{Dtype, ModelConfig, NO_LAYER, TensorKind};
 
-use super::ArchitectureError;
 use super::description::{Architecture, Hyperparameters, Layers, Layout, Presence, TensorRule};
+use super::{ArchitectureError, scales};
 use crate::planner::is_vector;
 use crate::source::StoredTensor;
 
@@ -23,8 +23,8 @@ pub(crate) struct ModelTensor {
 /// Names of tensors that GGUF files before 2024 have, one for each expert.
 const OLD_EXPERTS: [&str; 3] = ["blk.{}.ffn_gate.{}.weight", "blk.{}.ffn_up.{}.weight", "blk.{}.ffn_down.{}.weight"];
 
-/// Every stored tensor with its kind and layer, in the order of the architecture's table, layer by layer and expert by expert;
-/// unused tensors last, in the order of the source. Fails if one is missing, left over, or of another shape than `model` asks for.
+/// Every stored tensor with its kind and layer, in the order of the architecture's table, layer by layer and expert by expert,
+/// scales behind what they are of; unused tensors last, in the order of the source. Fails if one is missing, left over, or of another shape than `model` asks for.
 ///
 /// A head that is stored although the model ties it to the embedding is unused: the caller has seen that it is the same.
 pub(crate) fn assign(
@@ -42,6 +42,9 @@ pub(crate) fn assign(
     let mut left: HashMap<String, (usize, StoredTensor)> =
         stored.into_iter().enumerate().map(|(i, t)| (t.name.clone(), (i, t))).collect();
     let mut found = HashSet::new();
+    // transformers writes gate and up transposed where it has them interleaved, and down with them
+    let interleaved = model.config.design.experts.as_ref().is_some_and(|experts| experts.interleaved);
+    let transposed = layout == Layout::HuggingFace && interleaved;
 
     for (rule, pattern) in rules(architecture, layout, tied) {
         let shape = shape(rule, &pattern, &model.config);
@@ -57,9 +60,14 @@ pub(crate) fn assign(
             }
             match left.remove(&name) {
                 Some((_, stored)) => {
+                    if transposed && rule.kind == TensorKind::ExpertGateUp && stored.dtype.block_len() == 1 {
+                        return Err(ArchitectureError::TransposedExperts { name });
+                    }
                     check(&stored, rule, &shape)?;
                     found.insert((rule.kind, layer));
+                    let scale = scales::take(&stored, model.config.design.scale_block, &mut left)?;
                     assigned.push(ModelTensor { stored, kind: rule.kind, layer });
+                    assigned.extend(scale.map(|stored| ModelTensor { stored, kind: TensorKind::Scale, layer }));
                 }
                 None if matches!(rule.presence, Presence::Optional | Presence::When(_)) => {}
                 None => return Err(ArchitectureError::MissingTensor { name }),
@@ -72,7 +80,8 @@ pub(crate) fn assign(
     let head = architecture.tensor_name(layout, TensorKind::Output);
     for (_, stored) in rest {
         let tied_head = tied && stored.name == head;
-        if !tied_head && !architecture.unused.iter().any(|pattern| fits(pattern, &stored.name)) {
+        let unused = |pattern: &&str| is_unused(pattern, &stored.name, model.config.layer_count);
+        if !tied_head && !architecture.unused.iter().any(unused) && !scales::is_of_activations(&stored.name) {
             let architecture = architecture.name;
             return Err(ArchitectureError::UnexpectedTensor { name: stored.name, architecture });
         }
@@ -95,7 +104,7 @@ pub(crate) fn required(
             continue;
         }
         for Place { layer, name } in places(rule, &pattern, model) {
-            let stored = StoredTensor { name, dtype, shape: shape.clone(), file: 0, offset: 0, len: 0 };
+            let stored = StoredTensor { name, dtype, shape: shape.clone(), file: 0, offset: 0, len: 0, scales: None };
             tensors.push(ModelTensor { stored, kind: rule.kind, layer });
         }
     }
@@ -160,10 +169,21 @@ fn check(stored: &StoredTensor, rule: &TensorRule, expected: &[u64]) -> Result<(
         let (name, found) = (stored.name.clone(), stored.shape.clone());
         return Err(ArchitectureError::Shape { name, found, expected: expected.to_vec() });
     }
-    if is_vector(rule.kind) && stored.dtype.block_len() != 1 {
+    if stored.dtype.is_kept_only() {
+        return Err(ArchitectureError::UnreadType { name: stored.name.clone(), dtype: stored.dtype.name() });
+    }
+    if is_vector(rule.kind) && !stored.dtype.is_plain() {
         return Err(ArchitectureError::CodedVector { name: stored.name.clone(), dtype: stored.dtype.name() });
     }
     Ok(())
+}
+
+/// True if nothing reads what `pattern`, of an architecture's unused tensors, says of a model with so many layers.
+fn is_unused(pattern: &str, name: &str, layers: u32) -> bool {
+    let Some(front) = pattern.strip_suffix("{}.*") else { return fits(pattern, name) };
+    let number =
+        name.strip_prefix(front).and_then(|rest| rest.split_once('.')).and_then(|(n, _)| n.parse::<u32>().ok());
+    number.is_some_and(|layer| layer >= layers)
 }
 
 /// True if `name` is `pattern` with a number for each `{}`, or anything for the `*` at its end.

@@ -1,5 +1,7 @@
 //! Showing what an archive holds, to people and to programs.
 
+mod coaccess;
+mod heat;
 mod json;
 mod table;
 
@@ -9,6 +11,7 @@ use serde_json::Value;
 
 use crate::archive_file::ArchiveFile;
 use crate::error::Error;
+pub use coaccess::{CoaccessView, inspect_coaccess};
 
 /// The archive at `path` in words and tables, for people.
 pub fn inspect_text(path: &Path) -> Result<String, Error> {

@@ -7,6 +7,7 @@ use symbiote_format::Codec;
 use super::tally::{Measurement, Total};
 use super::text::{grouped, tensors};
 use crate::report::ratio;
+use crate::svg::{escaped, head};
 
 /// Pixels.
 const WIDTH: f64 = 760.0;
@@ -84,11 +85,7 @@ fn whole(total: &Total) -> Group {
 fn write(out: &mut String, file: &str, groups: &[Group]) -> fmt::Result {
     let rows: usize = groups.iter().map(|group| group.bars.len()).sum();
     let height = 60.0 + groups.len() as f64 * (TITLE + 14.0) + rows as f64 * STEP + 40.0;
-    writeln!(
-        out,
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" font-family="sans-serif" font-size="13" fill="#202124">"##
-    )?;
-    writeln!(out, r##"<rect width="100%" height="100%" fill="#ffffff"/>"##)?;
+    head(out, WIDTH, height)?;
     writeln!(out, r#"<text x="16" y="30" font-size="17">{}: bits a weight</text>"#, escaped(file))?;
     let mut y = 52.0;
     for group in groups {
@@ -137,19 +134,4 @@ fn write_group(out: &mut String, group: &Group, mut y: f64) -> Result<f64, fmt::
         group.floor
     )?;
     Ok(y + 14.0)
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_control() => out.push('?'),
-            c => out.push(c),
-        }
-    }
-    out
 }

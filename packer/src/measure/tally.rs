@@ -146,7 +146,7 @@ impl Measurement {
     /// The tensors of each type that is there, how many they are and what they amount to.
     pub fn types(&self) -> Vec<(Dtype, usize, Total)> {
         let count = |dtype| self.tensors.iter().filter(|t| t.dtype == dtype).count();
-        let types = Dtype::ALL.into_iter().map(|dtype| (dtype, count(dtype)));
+        let types = Dtype::all().map(|dtype| (dtype, count(dtype)));
         types.filter(|(_, n)| *n > 0).map(|(dtype, n)| (dtype, n, self.sum(|t| t.dtype == dtype))).collect()
     }
 

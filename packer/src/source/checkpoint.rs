@@ -4,7 +4,7 @@ use std::path::Path;
 
 use symbiote_format::{Dtype, Metadata, Tokenizer};
 
-use super::{SourceFile, gguf, safetensors};
+use super::{SourceFile, gguf, mxfp4, safetensors};
 use crate::architecture::{Architecture, Hyperparameters, Layout};
 use crate::error::{At, Error, Problem};
 use crate::limits;
@@ -38,6 +38,34 @@ pub(crate) struct StoredTensor {
     pub offset: u64,
     /// Bytes it takes.
     pub len: u64,
+    /// Where the exponents of MXFP4 are that are not in its blocks; then only nibbles are at `offset`.
+    pub scales: Option<Place>,
+}
+
+/// Where bytes are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// Number of the file.
+    pub file: usize,
+    /// Where they start in it.
+    pub offset: u64,
+}
+
+impl StoredTensor {
+    /// Reads rows of `row_bytes` bytes from `row` on into `raw`.
+    pub fn read_rows(&self, files: &[SourceFile], row: u32, row_bytes: u64, raw: &mut [u8]) -> Result<(), Error> {
+        let before = u64::from(row) * row_bytes;
+        let Some(scales) = self.scales else {
+            return files[self.file].read_at(raw, self.offset + before);
+        };
+        let block = u64::from(self.dtype.block_bytes());
+        let (first, count) = (before / block, raw.len() / self.dtype.block_bytes() as usize);
+        let (mut nibbles, mut exponents) = (vec![0; count * mxfp4::NIBBLES], vec![0; count]);
+        files[self.file].read_at(&mut nibbles, self.offset + first * mxfp4::NIBBLES as u64)?;
+        files[scales.file].read_at(&mut exponents, scales.offset + first)?;
+        mxfp4::join(&nibbles, &exponents, raw);
+        Ok(())
+    }
 }
 
 /// Reads whatever `path` is: a GGUF file, or a folder as Hugging Face stores models.

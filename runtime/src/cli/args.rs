@@ -7,8 +7,10 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use symbiote_runtime::engine::{GenerateOptions, Grammar, KvType, Link, OpenOptions};
 use symbiote_runtime::gpu::GpuOptions;
 use symbiote_runtime::memory::ByteSize;
+use symbiote_runtime::residency::experts::OracleKind;
 
 use super::output::{Failure, read_text};
+use super::replay::{Player, Slots};
 use super::sampling::{SamplingArgs, unescape};
 
 /// Runs a .pak model in Vulkan: answers a prompt, or chats when there is none.
@@ -115,6 +117,100 @@ pub enum Command {
     Plan(PlanArgs),
     /// Measure how fast a model runs under its budgets, beside what disk, link and VRAM allow
     Bench(BenchArgs),
+    /// Send texts through a mixture of experts and note which experts they use: `symbiote-pack` puts that into the archive
+    Profile(ProfileArgs),
+    /// Send texts through a mixture of experts and write down where each token goes: a trace to replay
+    Trace(TraceArgs),
+    /// Say what caches of experts would have done on a trace, policy by policy; needs no model
+    Replay(ReplayArgs),
+}
+
+#[derive(Parser)]
+pub struct ProfileArgs {
+    /// The model
+    pub model: PathBuf,
+
+    /// A text, and the name of the domain that it is of [default: the file's]; may be given several times, and texts of one name
+    /// are one domain
+    #[arg(long, value_name = "NAME=FILE", required = true)]
+    pub text: Vec<String>,
+
+    /// The file to write [default: the model's name with .coaccess, in the working directory]
+    #[arg(short, long, value_name = "OUT.coaccess")]
+    pub output: Option<PathBuf>,
+
+    /// Replace an existing output
+    #[arg(long)]
+    pub force: bool,
+
+    /// Print what was found as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+#[derive(Parser)]
+pub struct TraceArgs {
+    /// The model
+    pub model: PathBuf,
+
+    /// A text, and the name of the domain that it is of [default: the file's]; may be given several times
+    #[arg(long, value_name = "NAME=FILE", required = true)]
+    pub text: Vec<String>,
+
+    /// The file to write
+    #[arg(short, long, value_name = "OUT.moetrc")]
+    pub output: PathBuf,
+
+    /// Replace an existing output
+    #[arg(long)]
+    pub force: bool,
+
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+#[derive(Parser)]
+pub struct ReplayArgs {
+    /// The trace: MOETRC01, or a route CSV of BigMoeOnEdge
+    #[arg(required_unless_present = "synthetic")]
+    pub trace: Option<PathBuf>,
+
+    /// Replay made-up routes instead: every expert always, or any at any time
+    #[arg(long, value_name = "KIND", conflicts_with = "trace")]
+    pub synthetic: Option<Synthetic>,
+
+    /// The policies [default: all]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub policy: Vec<Player>,
+
+    /// Sizes of the cache, in experts, or with an x in times what one token uses
+    #[arg(long, value_name = "N|Nx", value_delimiter = ',', default_value = "0.5x,1x,2x,4x")]
+    pub slots: Vec<Slots>,
+
+    /// Bring an expert while a layer computes: the one that the next layer's router, run early, names, or the policy expects
+    #[arg(long)]
+    pub lookahead: bool,
+
+    /// Tokens at the start that are not counted, as the cache begins empty
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub warm_up: usize,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Draw hit rates over cache sizes into this SVG file
+    #[arg(long, value_name = "FILE")]
+    pub chart: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Synthetic {
+    Dense,
+    Iid,
 }
 
 #[derive(Parser)]
@@ -145,6 +241,19 @@ pub struct BenchArgs {
     /// Tokens to decode
     #[arg(short = 'n', long, value_name = "N", default_value_t = 32)]
     pub tokens: usize,
+
+    /// Send tokens through a mixture where this trace says, which a model without training does not know itself
+    #[arg(long, value_name = "TRACE")]
+    pub routes: Option<PathBuf>,
+
+    /// How many of the experts that a token will need the next layer's router knows when it is run early, where the trace
+    /// does not say
+    #[arg(long, value_name = "SHARE", requires = "routes", value_parser = positive)]
+    pub early_recall: Option<f64>,
+
+    /// Copy packs to VRAM so many times, as if the link were that much slower
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub crossings: u32,
 
     /// Measure N budgets of VRAM, from the least that works to all that is of use
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -231,6 +340,14 @@ pub struct EngineArgs {
     #[arg(long, value_name = "WAY", default_value = "copy")]
     pub link: LinkArg,
 
+    /// What decides which experts of a mixture stay in VRAM, where not all of them fit
+    #[arg(long, value_name = "POLICY", default_value = "next-use")]
+    pub oracle: OracleKind,
+
+    /// Bring no expert before a router has chosen it
+    #[arg(long)]
+    pub no_prefetch: bool,
+
     /// Check every pack against its SHA-256 when it is first read
     #[arg(long)]
     pub verify: bool,
@@ -276,6 +393,9 @@ impl EngineArgs {
                 LinkArg::Copy => Link::Copy,
                 LinkArg::Direct => Link::Direct,
             },
+            oracle: self.oracle,
+            no_prefetch: self.no_prefetch,
+            crossings: 1,
             context: self.ctx,
             batch: self.batch,
             kv_type: match self.kv_type {

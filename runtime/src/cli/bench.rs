@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use symbiote_runtime::engine::{EngineError, OpenOptions, SymbioteEngine};
+use symbiote_runtime::engine::{EngineError, ExpertCounters, OpenOptions, SymbioteEngine};
 use symbiote_runtime::memory::{ByteSize, peak_resident_bytes};
 use symbiote_runtime::residency::{Counters, Wire, Wires};
 
@@ -13,16 +13,16 @@ use super::chart::{Chart, Line};
 use super::open::{check_validation, print_profile, sentence};
 use super::output::{Failure, note, print};
 use super::plan;
+use super::script::TraceScript;
 
 /// Measures and prints.
 pub fn run(args: &BenchArgs) -> Result<(), Failure> {
-    let options = args.plan.engine.options();
+    let options = OpenOptions { crossings: args.crossings, ..args.plan.engine.options() };
     let wires = plan::wires(&args.plan.model, &options, &args.plan.wires)?;
-    let fail = |e: EngineError| sentence(&args.plan.model, &e);
     if args.sweep > 0 {
         return sweep(args, &options, wires);
     }
-    let (result, engine) = measure(args, &options, wires).map_err(fail)?;
+    let (result, engine) = measure(args, &options, wires)?;
     if args.plan.json {
         print(format!("{}\n", result.json()))?;
     } else {
@@ -47,11 +47,27 @@ struct Measured {
     counters: Counters,
     vram_used: u64,
     peak_rss: u64,
+    /// Where not all experts stay.
+    experts: Option<ExpertCounters>,
 }
 
-fn measure(args: &BenchArgs, options: &OpenOptions, wires: Wires) -> Result<(Measured, SymbioteEngine), EngineError> {
+fn measure(args: &BenchArgs, options: &OpenOptions, wires: Wires) -> Result<(Measured, SymbioteEngine), Failure> {
+    let fail = |e: EngineError| sentence(&args.plan.model, &e);
     let start = Instant::now();
-    let mut engine = SymbioteEngine::open_with(&args.plan.model, options, wires)?;
+    let mut engine = SymbioteEngine::open_with(&args.plan.model, options, wires).map_err(fail)?;
+    if let Some(file) = &args.routes {
+        engine.follow_script(Box::new(TraceScript::read(file, engine.config(), args.early_recall)?));
+    }
+    let measured = decode(args, wires, &mut engine, start).map_err(fail)?;
+    Ok((measured, engine))
+}
+
+fn decode(
+    args: &BenchArgs,
+    wires: Wires,
+    engine: &mut SymbioteEngine,
+    start: Instant,
+) -> Result<Measured, EngineError> {
     let vocabulary = engine.config().vocab_size;
     let ids = |count: usize, seed: u32| -> Vec<u32> {
         let id = |i: u32| (seed.wrapping_add(i)).wrapping_mul(2_654_435_761) % vocabulary;
@@ -69,13 +85,15 @@ fn measure(args: &BenchArgs, options: &OpenOptions, wires: Wires) -> Result<(Mea
     engine.forward(&ids(1, 2))?;
     let passes = args.tokens.min(room.saturating_sub(prompt_tokens + 1)).max(1);
     let before = engine.packs().counters();
+    let experts = engine.experts();
     let start = Instant::now();
     for id in ids(passes, 3) {
         engine.forward(&[id])?;
     }
     let decode = start.elapsed().as_secs_f64();
     let memory = engine.memory();
-    let measured = Measured {
+    let experts = engine.experts().zip(experts).map(|(now, before)| now.since(&before));
+    Ok(Measured {
         forecast: memory.plan.forecast(&memory.traffic, wires).tokens_per_second(),
         plan: plan::describe(memory, wires),
         wires,
@@ -88,8 +106,8 @@ fn measure(args: &BenchArgs, options: &OpenOptions, wires: Wires) -> Result<(Mea
         counters: engine.packs().counters().since(&before),
         vram_used: engine.gpu().memory_used().device,
         peak_rss: peak_resident_bytes(),
-    };
-    Ok((measured, engine))
+        experts,
+    })
 }
 
 #[allow(clippy::cast_precision_loss)] // bytes and tokens, far fewer than 2^53
@@ -136,6 +154,7 @@ impl Measured {
             "from VRAM {vram:.1} %, RAM {ram:.1} %, disk {disk:.1} %; waited {:.2} ms a token\n",
             self.stall() * 1e3
         );
+        text += &self.experts.map_or_else(String::new, |experts| format!("{experts}\n"));
         text += &format!("VRAM {}, peak RSS {}\n", ByteSize(self.vram_used), ByteSize(self.peak_rss));
         text
     }
@@ -150,13 +169,16 @@ impl Measured {
             "disk_gbps": self.gigabytes(Wire::Disk), "link_gbps": self.gigabytes(Wire::Link),
             "vram_gbps": self.gigabytes(Wire::Vram), "from_vram": vram, "from_ram": ram, "from_disk": disk,
             "stall_seconds_a_token": self.stall(), "vram_used": self.vram_used, "peak_rss": self.peak_rss,
+            "experts": self.experts.map(|e| json!({
+                "uses": e.uses, "hits": e.hits, "warm": e.warm, "bypassed": e.bypassed, "brought_ahead": e.prefetched,
+                "useful": e.useful,
+            })),
         })
     }
 }
 
 /// Decoding over budgets of VRAM, from the least to all that is needed.
 fn sweep(args: &BenchArgs, options: &OpenOptions, wires: Wires) -> Result<(), Failure> {
-    let fail = |e: EngineError| sentence(&args.plan.model, &e);
     let (least, most) = extent(&args.plan.model, options, wires)?;
     let mut rows = Vec::new();
     let steps = u64::from(args.sweep.max(2)) - 1;
@@ -164,7 +186,7 @@ fn sweep(args: &BenchArgs, options: &OpenOptions, wires: Wires) -> Result<(), Fa
         let cap = least + (most - least) * step / steps;
         let mut options = options.clone();
         options.gpu.vram_cap = Some(cap);
-        let (measured, _) = measure(args, &options, wires).map_err(fail)?;
+        let (measured, _) = measure(args, &options, wires)?;
         if !args.plan.json {
             let (found, forecast) = (measured.tokens_per_second(), measured.forecast);
             note(format!("--vram {:>10}: {found:8.2} tokens/s, forecast {forecast:8.2}", ByteSize(cap).to_string()));

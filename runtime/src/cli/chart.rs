@@ -12,7 +12,7 @@ const LEFT: f64 = 70.0;
 const TOP: f64 = 40.0;
 const RIGHT: f64 = 20.0;
 const BOTTOM: f64 = 50.0;
-const COLOURS: [&str; 4] = ["#1a73e8", "#9aa0a6", "#1e8e5a", "#d93025"];
+const COLOURS: [&str; 8] = ["#1a73e8", "#9aa0a6", "#1e8e5a", "#d93025", "#f29900", "#8430ce", "#12858d", "#6d4c41"];
 /// Marks on an axis.
 const MARKS: u32 = 5;
 
@@ -58,11 +58,12 @@ impl Chart {
             text(x(right * part), HEIGHT - BOTTOM + 16.0, "middle", &format!("{:.2}", right * part));
             text(LEFT - 6.0, y(top * part) + 4.0, "end", &format!("{:.2}", top * part));
         }
-        for (i, line) in self.lines.iter().enumerate() {
-            text(WIDTH - RIGHT - 90.0, TOP + 16.0 * (i as f64), "start", &format!("\u{25a0} {}", line.name));
-        }
         let axes = format!("M{LEFT} {TOP}V{}H{}", HEIGHT - BOTTOM, WIDTH - RIGHT);
         let _ = writeln!(out, "<path d=\"{axes}\" fill=\"none\" stroke=\"black\"/>");
+        for (i, (line, colour)) in self.lines.iter().zip(COLOURS.into_iter().cycle()).enumerate() {
+            let (x, y) = (LEFT + 10.0, TOP + 16.0 * (i as f64));
+            let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{colour}\">\u{25a0} {}</text>", line.name);
+        }
         for (line, colour) in self.lines.iter().zip(COLOURS.into_iter().cycle()) {
             let points: Vec<String> = line.points.iter().map(|p| format!("{:.1},{:.1}", x(p.0), y(p.1))).collect();
             let points = points.join(" ");

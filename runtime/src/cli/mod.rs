@@ -5,7 +5,7 @@
 //! | `args.rs`, `sampling.rs` | flags, and what they mean to the library; those of the sampler |
 //! | `answer.rs` | one prompt, one answer |
 //! | `chat.rs` | a conversation |
-//! | `perplexity.rs`, `plan.rs`, `bench.rs` | the commands of these names |
+//! | `perplexity.rs`, `plan.rs`, `bench.rs`, `profile.rs`, `trace.rs`, `replay.rs` | the commands of these names |
 //! | `prompt_cache.rs` | `--prompt-cache` |
 //! | `chart.rs` | lines as a picture |
 //! | `stats.rs` | `--stats` |
@@ -24,10 +24,14 @@ mod open;
 mod output;
 mod perplexity;
 mod plan;
+mod profile;
 mod prompt_cache;
+mod replay;
 mod sampling;
+mod script;
 mod stats;
 mod template;
+mod trace;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -75,6 +79,9 @@ fn run(mut args: Args) -> Result<(), Failure> {
         Some(Command::Perplexity(args)) => return perplexity::run(args),
         Some(Command::Plan(args)) => return plan::run(args),
         Some(Command::Bench(args)) => return bench::run(args),
+        Some(Command::Profile(args)) => return profile::run(args),
+        Some(Command::Trace(args)) => return trace::run(args),
+        Some(Command::Replay(args)) => return replay::run(args),
         None => {}
     }
     // clap asks for a model unless a command or --list-devices is there
@@ -97,6 +104,9 @@ fn run(mut args: Args) -> Result<(), Failure> {
         None => chat::run(&mut engine, &model, (&args, &options), &interrupt),
     };
     stats.into_iter().for_each(Stats::end);
+    if let Some(experts) = engine.experts().filter(|_| args.stats) {
+        output::note(experts);
+    }
     open::print_profile(&engine);
     if let (Some(file), Ok(())) = (&args.prompt_cache, &outcome) {
         prompt_cache::save(&engine, file, quiet)?;

@@ -20,6 +20,9 @@ pub fn open(model: &Path, args: &EngineArgs, quiet: bool) -> Result<SymbioteEngi
     let style = "loading {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
     bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
     let mut engine = SymbioteEngine::open(model, &args.options()).map_err(|e| sentence(model, &e))?;
+    if let Some(below) = engine.below_cycle().filter(|_| !quiet) {
+        note(below);
+    }
     engine.on_load(Box::new(move |done, all| {
         bar.set_length(all);
         bar.set_position(done);

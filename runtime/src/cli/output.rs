@@ -1,7 +1,8 @@
 //! What the program says, and how it fails.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -37,6 +38,23 @@ pub fn note(line: impl Display) {
 /// A text file, whole.
 pub fn read_text(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|e| format!("{}: {}", path.display(), plain(&e)).into())
+}
+
+/// Writes a file: all of it, or the file stays as it was.
+pub fn write_whole<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<T, String>) -> Result<T, Failure> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let part = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
+    let whole = || {
+        let mut to = BufWriter::new(File::create_new(&part).map_err(|e| plain(&e))?);
+        let written = write(&mut to)?;
+        to.flush().and_then(|()| to.get_ref().sync_all()).map_err(|e| plain(&e))?;
+        fs::rename(&part, path).map_err(|e| plain(&e))?;
+        Ok(written)
+    };
+    whole().map_err(|e: String| {
+        let _ = fs::remove_file(&part); // it may not be there
+        format!("{}: {e}", path.display()).into()
+    })
 }
 
 /// What the system says, without its numbers.

@@ -1,13 +1,13 @@
 //! `--prompt-cache`.
 
-use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, ErrorKind, Write};
+use std::fs::File;
+use std::io::{BufReader, ErrorKind};
 use std::path::Path;
 
 use symbiote_runtime::engine::{EngineError, PromptCacheError, SymbioteEngine};
 use symbiote_runtime::memory::ByteSize;
 
-use super::output::{Failure, note, plain};
+use super::output::{Failure, note, plain, write_whole};
 
 /// Takes over the sequence in `path`, if there is such a file yet.
 pub fn load(engine: &mut SymbioteEngine, path: &Path, quiet: bool) -> Result<(), Failure> {
@@ -30,27 +30,10 @@ pub fn load(engine: &mut SymbioteEngine, path: &Path, quiet: bool) -> Result<(),
 
 /// Writes the sequence to `path`: all of it, or the file stays as it was.
 pub fn save(engine: &SymbioteEngine, path: &Path, quiet: bool) -> Result<(), Failure> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let part = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let written = write(engine, &part).and_then(|bytes| {
-        fs::rename(&part, path).map_err(|e| plain(&e))?;
-        Ok(bytes)
-    });
-    let bytes = written.map_err(|e| {
-        let _ = fs::remove_file(&part); // it may not be there
-        format!("{}: {e}", path.display())
-    })?;
+    let bytes = write_whole(path, |to| engine.save_sequence(to).map_err(|e| e.to_string()))?;
     if !quiet {
         let tokens = engine.sequence().len();
         note(format!("prompt cache: {tokens} tokens, {}, written to {}", ByteSize(bytes), path.display()));
     }
     Ok(())
-}
-
-fn write(engine: &SymbioteEngine, part: &Path) -> Result<u64, String> {
-    let file = File::create_new(part).map_err(|e| plain(&e))?;
-    let mut to = BufWriter::new(file);
-    let bytes = engine.save_sequence(&mut to).map_err(|e| e.to_string())?;
-    to.flush().and_then(|()| to.get_ref().sync_all()).map_err(|e| plain(&e))?;
-    Ok(bytes)
 }

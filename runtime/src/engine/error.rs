@@ -1,6 +1,6 @@
 //! Why an engine cannot do what it was asked.
 
-use symbiote_format::{Codec, Dtype, NO_LAYER};
+use symbiote_format::{CoaccessError, Codec, Dtype, NO_LAYER};
 
 use super::PromptCacheError;
 use super::need::Need;
@@ -180,6 +180,12 @@ pub enum EngineError {
     /// A sequence in a file.
     #[error(transparent)]
     PromptCache(#[from] PromptCacheError),
+    /// Co-access statistics.
+    #[error(transparent)]
+    Coaccess(#[from] CoaccessError),
+    /// The model's shape is none that a trace can have.
+    #[error(transparent)]
+    Trace(#[from] crate::trace::TraceError),
     /// A setting of the sampler.
     #[error("{0}")]
     Sampling(String),

@@ -1,7 +1,13 @@
 //! The forward pass, as one page: it records the commands that turn token ids into logits.
 
+mod early_router;
+mod latent;
 mod mixture;
 mod token;
+
+use std::borrow::Cow;
+
+pub(super) use early_router::ranks;
 
 use bytemuck::bytes_of;
 use symbiote_format::{ModelConfig, Norm, Turn};
@@ -65,17 +71,28 @@ impl Pass<'_> {
         self.embed(s)?;
         let mut begun = None;
         for (l, layer) in (0u32..).zip(&w.layers) {
-            let qkv = Normed { norm: layer.attention_norm, product: &layer.qkv };
-            self.product_of_normed(s, qkv, &a.qkv, begun, false)?; //            qkv [tokens][q + k + v rows]
-            if self.tokens == 1 && self.kernels.attends_at_once(self.config) {
-                self.attention_token(s, l, layer)?; //                           the next two steps in one
-            } else {
-                self.heads(s, l, layer)?; //                                     q turned; k, v in the cache
-                self.attention(s, l)?; //                                        attended [tokens][q rows]
+            let at_once = self.attends_at_once(layer);
+            match &layer.latent {
+                None => {
+                    let qkv = Normed { norm: layer.attention_norm, product: &layer.qkv };
+                    self.product_of_normed(s, qkv, &a.qkv, begun, false)?; //    qkv [tokens][q + k + v rows]
+                    if at_once {
+                        self.attention_token(s, l, layer)?; //                   the next two steps in one
+                    } else {
+                        self.heads(s, l, layer)?; //                             q turned; k, v in the cache
+                    }
+                }
+                Some(latent) => {
+                    let n = self.normed(s, layer.attention_norm)?; //            n [tokens][hidden]
+                    self.latent(s, l, (layer, latent), n)?; //                   the same
+                }
+            }
+            if !at_once {
+                self.attention(s, l, layer.sinks)?; //                           attended [tokens][heads * value size]
             }
             let next = match w.layers.get(l as usize + 1) {
-                Some(next) => Normed { norm: next.attention_norm, product: &next.qkv },
-                None => Normed { norm: Some(w.output_norm), product: &w.head },
+                Some(next) => next.latent.is_none().then_some(Normed { norm: next.attention_norm, product: &next.qkv }),
+                None => Some(Normed { norm: Some(w.output_norm), product: &w.head }),
             };
             begun = match &layer.ffn {
                 Ffn::Dense(ffn) => {
@@ -85,9 +102,9 @@ impl Pass<'_> {
                     self.product_of_normed(s, up, if gated { &a.hidden } else { &a.up }, begun, gated)?;
                     if !gated {
                         let hidden = self.activated(&a.up, &a.hidden, self.config.ffn_size);
-                        self.activate(s, ffn.up_bias, hidden, self.tokens)?; //  hidden [tokens][ffn]
+                        self.activate(s, ffn.up_bias, hidden, self.tokens, false)?; // hidden [tokens][ffn]
                     }
-                    self.residual(s, &ffn.down, &a.hidden, Some(next))? //       x + down(hidden)
+                    self.residual(s, &ffn.down, &a.hidden, next)? //             x + down(hidden)
                 }
                 Ffn::Mixture(mixture) => {
                     self.residual(s, &layer.output, &a.attended, None)?;
@@ -151,6 +168,9 @@ impl Pass<'_> {
         (address, ids): (u64, &[u32]),
         y: &Buffer,
     ) -> Result<(), EngineError> {
+        for scales in &table.scales {
+            s.look_up(scales.pack as usize)?;
+        }
         for e in &table.products {
             let kernel = self.kernels.embed(e.form)?;
             let mut args = EmbedArgs {
@@ -161,7 +181,7 @@ impl Pass<'_> {
                 part_count: 1,
                 columns: e.columns,
                 x_stride: stride(e.columns),
-                pad: 0,
+                first: 0,
                 grid: e.grid,
             };
             for part in &e.parts {
@@ -306,8 +326,9 @@ impl Pass<'_> {
         batch: Batch,
     ) -> Result<u32, EngineError> {
         let mut workgroups = 0;
+        let scales = packs_of(operation.scales.iter().copied());
         for packs in s.groups(&operation.packs) {
-            s.need(packs)?;
+            s.need(&with(packs, &scales))?;
             for product in &operation.products {
                 let args = MatmulArgs {
                     packs: s.tables()[0],
@@ -436,26 +457,29 @@ impl Pass<'_> {
         Some(self.config.design.window(l)).filter(|window| *window != 0).unwrap_or(u32::MAX)
     }
 
-    fn attention(&self, s: &mut Stages<'_>, l: u32) -> Result<(), EngineError> {
+    fn attention(&self, s: &mut Stages<'_>, l: u32, sinks: Option<Vector>) -> Result<(), EngineError> {
         let c = self.config;
+        let [sinks] = self.vectors(s, [sinks])?;
         let (k, v) = self.kv.addresses(l as usize);
         let window = self.window(l);
         let keys = self.position + self.tokens;
         let seen = if self.tokens == 1 { keys.min(window) } else { keys };
         let split = self.kernels.attention_split(seen, self.tokens);
         let splits = split.map_or(1, |split| seen.div_ceil(split));
-        let (a, y_stride) = (self.act, stride(c.query_rows()));
+        let (a, y_stride) = (self.act, stride(c.attended_rows()));
         let args = AttentionArgs {
             q: a.qkv.address(),
             k,
             v,
             y: if split.is_some() { a.stretches(c) } else { a.attended.address() },
+            packs: s.tables()[0],
+            sinks,
             heads: c.head_count,
             kv_heads: c.kv_head_count,
             capacity: self.kv.capacity,
             position: self.position,
             tokens: self.tokens,
-            q_stride: stride(c.query_rows() + 2 * c.kv_rows()),
+            q_stride: self.q_stride(),
             y_stride,
             split: split.unwrap_or(seen),
             first: keys - seen,
@@ -475,7 +499,7 @@ impl Pass<'_> {
                 splits,
                 tokens: self.tokens,
                 heads: c.head_count,
-                head_dim: c.head_dim,
+                head_dim: c.value_dim(),
                 y_stride,
                 pad: 0,
             };
@@ -496,21 +520,27 @@ impl Pass<'_> {
         }
     }
 
-    /// activation(gate) * up, or activation(up), of `rows` rows.
+    /// activation(gate) * up, or activation(up), of `rows` rows, in which gate and up take turns if they are `interleaved`.
     fn activate(
         &self,
         s: &mut Stages<'_>,
         bias: [Option<Vector>; 2],
         args: ActivateArgs,
         rows: u32,
+        interleaved: bool,
     ) -> Result<(), EngineError> {
         let d = &self.config.design;
         let [gate_bias, up_bias] = self.vectors(s, bias)?;
         let args = ActivateArgs { packs: s.tables()[0], gate_bias, up_bias, ..args };
-        let kernel = self.kernels.activate(d.activation, d.gated)?;
+        let kernel = self.kernels.activate(d.activation, d.gated, interleaved)?;
         s.dispatch(&kernel, bytes_of(&args), [args.width.div_ceil(self.kernels.local()), rows, 1]);
         Ok(())
     }
+}
+
+/// Packs and those of the factors of what is in them.
+fn with<'p>(packs: &'p [usize], scales: &[usize]) -> Cow<'p, [usize]> {
+    if scales.is_empty() { packs.into() } else { [packs, scales].concat().into() }
 }
 
 /// The length of a table that a validated archive keeps far below 2^32.

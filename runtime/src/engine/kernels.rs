@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use symbiote_format::{Activation, ArchivedIndex, Dtype, Experts, GroupScore, ModelConfig, Norm, RopeLayout, Scoring};
-use symbiote_shaders::MatmulArgs;
+use symbiote_shaders::{MatmulArgs, ScaleArgs};
 
-use super::weights::Form;
+use super::weights::{Form, Spread};
 use super::{EngineError, KvType, half_denormals, matrix_layout};
 use crate::gpu::{DeviceInfo, DeviceKind, Gpu, KernelKey, Pipeline, ReloadReport, ShaderCache};
 
@@ -32,6 +32,10 @@ const MATRIX_SUBGROUPS: [u32; 2] = [8, 4];
 const REDUCED_SUBGROUPS: u32 = 32;
 /// Columns that the subgroups of a tile of quants take at once; of few tiles, twice as many.
 const QUANT_COLUMNS: u32 = 4096;
+/// Those subgroups, at most, where tiles are few and where they are [`MANY_TILES`].
+const QUANT_SUBGROUPS: [u32; 2] = [8, 4];
+/// Columns of a lane's piece of numbers of 8 bits.
+const FLOAT8_PIECE: u32 = 16;
 /// Shared memory that one subgroup of `matmul_quant.comp` does with, whatever its size and the type.
 const QUANT_SHARED: u32 = 32 << 10;
 /// Tiles that fill a large device: four for each of some hundred cores.
@@ -58,6 +62,16 @@ fn activation_code(activation: Activation) -> u32 {
 
 /// There are no exceptions.
 const NO_SOURCE: u32 = 3;
+
+/// How factors are spread, where there are any, likewise.
+fn spread_of(form: Form) -> Option<u32> {
+    let Form::Scaled { spread, .. } = form else { return None };
+    Some(match spread {
+        Spread::Rows => ScaleArgs::ROWS,
+        Spread::Tile => ScaleArgs::TILE,
+        Spread::Blocks => ScaleArgs::BLOCKS,
+    })
+}
 
 /// The rows of x and y that a product has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,16 +166,23 @@ impl Probed {
 /// in the caches of instructions, which cost a layer more than their tiles could gain.
 fn quant_tile(dtype: Dtype) -> (u32, u32) {
     match dtype {
-        Dtype::Q4K => (8, 2),
+        Dtype::Q4K | Dtype::Q6K => (8, 2),
         // its blocks are large and not staged
         Dtype::Q5K => (16, 1),
+        // their loads are short
+        _ if dtype.is_scaled() => (16, 4),
         _ => (16, 2),
     }
 }
 
 /// `matmul_quant.comp` exists for `dtype`.
 fn has_quant_kernel(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::Q4_0 | Dtype::Q8_0 | Dtype::Q4K | Dtype::Q5K | Dtype::Q6K)
+    dtype.is_scaled() || matches!(dtype, Dtype::Q4_0 | Dtype::Q8_0 | Dtype::Q4K | Dtype::Q5K | Dtype::Q6K)
+}
+
+/// Columns of a lane's piece there.
+fn quant_piece(dtype: Dtype) -> u32 {
+    if dtype.is_scaled() { FLOAT8_PIECE } else { dtype.block_len().min(64) }
 }
 
 /// The kernels of one model on one device.
@@ -212,8 +233,8 @@ impl Kernels {
     pub fn tile_rows(&self, form: Form) -> u32 {
         match form {
             Form::Packed { .. } => PACKED_TILE,
-            Form::Plain(dtype) if self.of_quants(dtype) => quant_tile(dtype).0,
-            Form::Plain(_) | Form::Narrowed(_) => self.subgroups * self.rows,
+            Form::Plain(dtype) | Form::Scaled { dtype, .. } if self.of_quants(dtype) => quant_tile(dtype).0,
+            Form::Plain(_) | Form::Narrowed(_) | Form::Scaled { .. } => self.subgroups * self.rows,
         }
     }
 
@@ -251,6 +272,7 @@ impl Kernels {
         let with_exceptions = |source| vec![self.local, 1, 0, 0, source_code(source)];
         match form {
             Form::Plain(dtype) => self.get(format!("embed_{dtype}"), vec![self.local], None),
+            Form::Scaled { dtype, .. } => self.get(format!("embed_{dtype}"), vec![self.local], None),
             Form::Narrowed(dtype) => self.get(format!("embed_{dtype}"), with_exceptions(Dtype::F32), None),
             Form::Packed { codec, source } => self.get(format!("embed_{codec}"), with_exceptions(source), None),
         }
@@ -281,22 +303,25 @@ impl Kernels {
         // what is at work at the same time
         let all_tiles = tiles.saturating_mul(batch.experts());
         match form {
-            Form::Plain(dtype) if batch.single() && self.of_quants(dtype) => {
-                let s = self.subgroup;
+            Form::Plain(dtype) | Form::Scaled { dtype, .. }
+                if batch.single() && self.of_quants(dtype) && columns.is_multiple_of(quant_piece(dtype)) =>
+            {
+                let (s, (rows, depth)) = (self.subgroup, quant_tile(dtype));
                 let subgroups = self.quant_subgroups(dtype, all_tiles, columns);
-                let (rows, depth) = quant_tile(dtype);
-                let constants = batch.told(vec![s * subgroups, s, subgroups, rows, depth]);
-                let kernel = self.get(format!("matmul_quant_{dtype}"), constants, Some(s))?;
+                let mut constants = vec![s * subgroups, s, subgroups, rows, depth];
+                constants.extend(spread_of(form));
+                let kernel = self.get(format!("matmul_quant_{dtype}"), batch.told(constants), Some(s))?;
                 Ok(Multiply { kernel, groups: [tiles, batch.rows(), 1] })
             }
-            Form::Plain(dtype) | Form::Narrowed(dtype) => {
+            Form::Plain(dtype) | Form::Narrowed(dtype) | Form::Scaled { dtype, .. } => {
                 let wide = if batch.single() { 1 } else { WIDE };
                 // a tile's rows, however many subgroups a workgroup may have
                 let most = 1 << (self.most / self.subgroup).max(1).ilog2();
                 let subgroups = (tile_rows / self.rows).min(most).max(1);
                 let local = self.subgroup * subgroups;
                 let source = if matches!(form, Form::Narrowed(_)) { source_code(Dtype::F32) } else { NO_SOURCE };
-                let constants = vec![local, wide, tile_rows / subgroups, (self.subgroups == 1).into(), source];
+                let mut constants = vec![local, wide, tile_rows / subgroups, (self.subgroups == 1).into(), source];
+                constants.extend(spread_of(form));
                 let kernel = self.get(format!("matmul_{dtype}"), batch.told(constants), Some(self.subgroup))?;
                 Ok(Multiply { kernel, groups: [tiles, groups_of(wide), 1] })
             }
@@ -321,13 +346,14 @@ impl Kernels {
     /// Subgroups a workgroup that share out the columns of quants: a lane of theirs has a piece, of 64 columns or a small block.
     fn quant_subgroups(&self, dtype: Dtype, tiles: u32, columns: u32) -> u32 {
         let (s, (rows, depth)) = (self.subgroup, quant_tile(dtype));
-        let strip = s * dtype.block_len().min(64);
+        let strip = s * quant_piece(dtype);
         let strips = columns.div_ceil(strip);
-        let most = (QUANT_COLUMNS / strip).max(1) * if tiles < MANY_TILES { 2 } else { 1 };
+        let many = usize::from(tiles >= MANY_TILES);
+        let most = (QUANT_COLUMNS * [2, 1][many] / strip).clamp(1, QUANT_SUBGROUPS[many]);
         // as evenly as may be
         let wanted = strips.div_ceil(strips.div_ceil(most));
         // what `matmul_quant.comp` and `quant.glsl` take of it, at the most
-        let quads = (s * (dtype.block_len().min(64) / 8 + 1)).max(rows * (s / 4 + 1));
+        let quads = (s * (quant_piece(dtype) / 8 + 1)).max(rows * (s / 4 + 1));
         let lines = 16 * quads + 4 * rows;
         let pieces = (dtype.block_len() / 64).max(1);
         let staged = ((s / pieces * dtype.block_bytes() + 29) / 16).div_ceil(s) * s * 16 * depth;
@@ -395,6 +421,23 @@ impl Kernels {
         self.get("heads", constants, Some(self.subgroup))
     }
 
+    /// Rotation of q and k of latent attention, and the store of k and v.
+    pub fn latent_heads(
+        &self,
+        config: &ModelConfig,
+        kv: KvType,
+        interleaved: bool,
+    ) -> Result<Arc<Pipeline>, EngineError> {
+        let values = config.value_dim();
+        let constants = vec![self.subgroup, kv.bytes(), config.head_dim, interleaved.into(), 0, 0, 0, values];
+        self.get("latent_heads", constants, Some(self.subgroup))
+    }
+
+    /// Keys out of latent vectors, by weights that are stored transposed.
+    pub fn latent_keys(&self) -> Result<Arc<Pipeline>, EngineError> {
+        self.get("latent_keys", vec![self.local], None)
+    }
+
     /// Attention for `queries` at once, whole or in stretches.
     pub fn attention(
         &self,
@@ -404,7 +447,9 @@ impl Kernels {
         partial: bool,
     ) -> Result<Arc<Pipeline>, EngineError> {
         let s = self.subgroup;
-        let constants = vec![s, kv.bytes(), config.head_dim, queries, s, partial.into(), (self.subgroups == 1).into()];
+        let (partial, share_q) = (partial.into(), (self.subgroups == 1).into());
+        let values = config.value_dim();
+        let constants = vec![s, kv.bytes(), config.head_dim, queries, s, partial, share_q, values];
         self.get("attention", constants, Some(s))
     }
 
@@ -413,9 +458,15 @@ impl Kernels {
         self.get("attention_merge", vec![self.local], None)
     }
 
-    /// activation(gate) * up, or activation(up).
-    pub fn activate(&self, activation: Activation, gated: bool) -> Result<Arc<Pipeline>, EngineError> {
-        self.get("activate", vec![self.local, activation_code(activation), gated.into()], None)
+    /// activation(gate) * up, or activation(up); gate and up one after the other, or in turn.
+    pub fn activate(
+        &self,
+        activation: Activation,
+        gated: bool,
+        interleaved: bool,
+    ) -> Result<Arc<Pipeline>, EngineError> {
+        let constants = vec![self.local, activation_code(activation), gated.into(), interleaved.into()];
+        self.get("activate", constants, None)
     }
 
     /// y = scale * (x + bias), or that added to y.

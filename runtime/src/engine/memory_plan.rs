@@ -127,6 +127,8 @@ impl MemoryPlan {
             slots: (p.slots as usize, p.slot_bytes),
             staging: (p.staging as usize, p.staging_bytes),
             gather: if p.gather { p.staging_bytes } else { 0 },
+            cache: (p.cache as usize, p.expert_bytes),
+            warm_cache: (p.warm_cache as usize, p.expert_bytes),
             unified: p.unified,
             verify,
         }
@@ -136,7 +138,8 @@ impl MemoryPlan {
     pub fn staying_bytes(&self) -> u64 {
         let stays = |home: MemoryTier| home <= MemoryTier::RamWarm;
         let packs = self.traffic.iter().zip(&self.plan.homes);
-        packs.filter(|(pack, home)| stays(**home) && pack.need != Traffic::Lookup).map(|(pack, _)| pack.len).sum()
+        let first = |pack: &PackTraffic| pack.need != Traffic::Lookup && !pack.is_expert();
+        packs.filter(|(pack, home)| stays(**home) && first(pack)).map(|(pack, _)| pack.len).sum()
     }
 
     /// Budgets of the packs and slots where some of them are in blocks already: all that there is.
@@ -156,8 +159,9 @@ impl MemoryPlan {
             self.traffic.iter().zip(&p.homes).filter(|(_, home)| **home == tier).map(|(pack, _)| pack.room()).sum()
         };
         let ring = u64::from(p.slots) * p.slot_bytes;
-        let vram = rooms(MemoryTier::VramHot) + ring;
-        (Budget::new(vram), Budget::new(rooms(MemoryTier::RamWarm) + p.host_slot_bytes()))
+        let [cache, warm_cache] = p.cache_bytes();
+        let vram = rooms(MemoryTier::VramHot) + ring + cache;
+        (Budget::new(vram), Budget::new(rooms(MemoryTier::RamWarm) + p.host_slot_bytes() + warm_cache))
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `symbiote_engine.rs` | [`SymbioteEngine`]: open, forward |
 //! | `generate.rs` | [`SymbioteEngine::generate`] |
 //! | `perplexity.rs` | [`SymbioteEngine::perplexity`] |
+//! | `coaccess.rs` | [`SymbioteEngine::coaccess`] |
 //! | `forward.rs` | the forward pass, as one page |
 //! | `weights.rs` | which rows of which packs an operation reads |
 //! | `pack_table.rs` | the tables through which kernels reach them |
@@ -12,6 +13,8 @@
 //! | `stages.rs` | commands, submitted as the packs that they read come |
 //! | `memory_plan.rs` | budgets, and the plan of the packs |
 //! | `relief.rs` | other budgets while the model is in use |
+//! | `expert_pager.rs` | which experts of a mixture are brought, and which stay |
+//! | `route_trace.rs` | a trace of a model |
 //! | `routes.rs` | where tokens go in a mixture of experts |
 //! | `state.rs` | activations, KV cache |
 //! | `need.rs` | the device memory that all this will take |
@@ -26,7 +29,9 @@
 //! | `prompt_cache.rs` | a sequence in a file |
 //! | `options.rs`, `error.rs` | settings; [`EngineError`] |
 
+mod coaccess;
 mod error;
+mod expert_pager;
 mod forward;
 mod generate;
 mod grammar;
@@ -44,6 +49,7 @@ mod profile;
 mod prompt_cache;
 mod relief;
 mod rope;
+mod route_trace;
 mod routes;
 mod sampler;
 mod shader_source;
@@ -55,7 +61,9 @@ mod token_probs;
 mod weights;
 mod wires;
 
+pub use coaccess::ProfileText;
 pub use error::EngineError;
+pub use expert_pager::{ExpertCounters, ExpertPager};
 pub use generate::{Generation, Stop};
 pub use grammar::Grammar;
 pub use memory_plan::{MemoryPlan, USUAL_WIRES};
@@ -66,7 +74,7 @@ pub use profile::{KernelTime, Profile};
 pub use prompt_cache::PromptCacheError;
 pub use relief::Meter;
 pub use rope::Rope;
-pub use routes::{RouteListener, RouteReplay, Routes};
+pub use routes::{RouteListener, RouteScript, Routes};
 pub use sampler::{Dry, Sampler, Sampling, Step};
 pub use symbiote_engine::{LoadProgress, Packs, PassListener, PassReport, SymbioteEngine};
 pub use token_probs::TokenProbs;

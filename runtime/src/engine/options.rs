@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{Grammar, Sampling};
 use crate::gpu::GpuOptions;
+use crate::residency::experts::OracleKind;
 
 /// How an engine is opened.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +18,12 @@ pub struct OpenOptions {
     pub ram_held: Option<u64>,
     /// How weights in RAM reach the device.
     pub link: Link,
+    /// What decides which experts of a mixture stay, where not all of them fit.
+    pub oracle: OracleKind,
+    /// Copy each pack so many times from RAM to VRAM, at least once: a slower link, for measurements.
+    pub crossings: u32,
+    /// Bring no expert before a router has chosen it.
+    pub no_prefetch: bool,
     /// Most tokens of a sequence; the model's own context up to [`DEFAULT_CONTEXT`] if absent.
     pub context: Option<u32>,
     /// Most tokens of one pass; a longer prompt takes several.

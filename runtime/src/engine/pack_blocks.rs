@@ -13,12 +13,14 @@ pub struct PackBlocks {
     gpu: Gpu,
     vram: BTreeMap<usize, Buffer>,
     ram: BTreeMap<usize, Buffer>,
+    /// Times that a pack crosses the link.
+    crossings: u32,
 }
 
 impl PackBlocks {
-    /// No blocks yet.
-    pub fn new(gpu: Gpu) -> Self {
-        Self { gpu, vram: BTreeMap::new(), ram: BTreeMap::new() }
+    /// No blocks yet. Packs cross the link `crossings` times.
+    pub fn new(gpu: Gpu, crossings: u32) -> Self {
+        Self { gpu, vram: BTreeMap::new(), ram: BTreeMap::new(), crossings }
     }
 
     fn block(&self, at: Location) -> &Buffer {
@@ -64,6 +66,10 @@ impl PackStore for PackBlocks {
         let distance = from.range.offset.abs_diff(to.range.offset);
         // ranges that overlap are copied in pieces that do not
         let piece = if apart { len } else { len.min(distance) };
+        let crossings = if from.tier == to.tier { 1 } else { self.crossings };
+        for _ in 1..crossings {
+            recorder.copy(source, from.range.offset, target, to.range.offset, len).barrier();
+        }
         let mut at = 0;
         while at < len {
             let n = piece.min(len - at);

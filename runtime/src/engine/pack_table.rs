@@ -70,7 +70,7 @@ impl PackTable {
     }
 }
 
-/// The parts of every operation and the grids of stored types, in one buffer.
+/// The parts of every operation, the grids of stored types and the tables of scales, in one buffer.
 pub struct PartTables {
     /// Reached by address only.
     _buffer: Buffer,
@@ -97,7 +97,7 @@ impl PartTables {
     }
 }
 
-/// The bytes of all tables, and of each product where in them its parts and its grid are.
+/// The bytes of all tables, and of each product where in them its parts are, and its grid or its scales.
 fn tables(weights: &mut Weights) -> (Vec<u8>, Vec<(u64, Option<u64>)>) {
     let (mut bytes, mut places) = (Vec::new(), Vec::new());
     let mut grids: HashMap<Dtype, u64> = HashMap::new();
@@ -110,6 +110,12 @@ fn tables(weights: &mut Weights) -> (Vec<u8>, Vec<(u64, Option<u64>)>) {
                     at
                 })
             }),
+            Form::Scaled { .. } => {
+                let at = bytes.len() as u64;
+                bytes.extend_from_slice(bytemuck::bytes_of(&product.scales.each));
+                bytes.extend_from_slice(bytemuck::cast_slice(&product.scales.records));
+                Some(at)
+            }
             _ => None,
         };
         places.push((bytes.len() as u64, grid));

@@ -82,6 +82,9 @@ impl SymbioteEngine {
         let budgets = memory.loose_budgets();
         self.memory = memory;
         let outcome = self.packs.replan(residence, budgets);
+        if let Some(pager) = &mut self.pager {
+            pager.reset(self.packs.residence());
+        }
         self.tables.iter_mut().for_each(PackTable::forget);
         self.pressure.answered(self.opened.elapsed(), least);
         Ok(outcome?)

@@ -31,9 +31,9 @@ impl Rope {
                 let original = f64::from(*original_context);
                 plain(base).into_iter().map(|f| llama3(f, f64::from(*factor), low, high, original)).collect()
             }
-            RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, attention_factor } => {
+            RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, truncate, attention_factor } => {
                 magnitude = f64::from(*attention_factor);
-                let ramp = YarnRamp::new(dims, base, *original_context, *beta_fast, *beta_slow);
+                let ramp = YarnRamp::new(dims, base, *original_context, [*beta_fast, *beta_slow], *truncate);
                 let kept = |i| ramp.kept(i);
                 plain(base)
                     .into_iter()
@@ -103,12 +103,13 @@ struct YarnRamp {
 }
 
 impl YarnRamp {
-    fn new(dims: f64, base: f64, original: u32, beta_fast: f32, beta_slow: f32) -> Self {
+    fn new(dims: f64, base: f64, original: u32, rotations: [f32; 2], truncate: bool) -> Self {
         // the dimension that turns `rotations` times over the original context
         let dimension =
             |rotations: f32| dims * (f64::from(original) / (f64::from(rotations) * TAU)).ln() / (2.0 * base.ln());
-        let low = dimension(beta_fast).floor().max(0.0);
-        let high = dimension(beta_slow).ceil().min(dims - 1.0);
+        let [low, high] = rotations.map(dimension);
+        let [low, high] = if truncate { [low.floor(), high.ceil()] } else { [low, high] };
+        let (low, high) = (low.max(0.0), high.min(dims - 1.0));
         Self { low, high: if high == low { high + 0.001 } else { high } }
     }
 
@@ -180,6 +181,7 @@ mod tests {
             original_context: 64,
             beta_fast: 8.0,
             beta_slow: 1.0,
+            truncate: true,
             attention_factor: 1.2,
         };
         for scaling in [llama3, yarn] {

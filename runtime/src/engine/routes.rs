@@ -11,7 +11,7 @@ pub struct Routes<'a> {
     pub layer: u32,
     /// Experts a token.
     pub used: u32,
-    /// `[tokens][used]`, a token's by weight, the largest first.
+    /// `[tokens][used]`, a token's as they were chosen, the best first.
     pub chosen: &'a [u32],
     /// `[tokens][used]`.
     pub weights: &'a [f32],
@@ -20,6 +20,12 @@ pub struct Routes<'a> {
 /// Hears of every layer of experts of every pass, in order.
 pub type RouteListener = Box<dyn FnMut(&Routes<'_>) + Send>;
 
-/// Says where one token goes instead, in order of layers: `(layer, experts a token)`; none leaves the router's choice. For
-/// measurements of paging on weights that were never trained: the experts' weights stay the router's.
-pub type RouteReplay = Box<dyn FnMut(u32, u32) -> Option<Vec<u32>> + Send>;
+/// Says where single tokens go instead of where routers send them, in order of layers. For measurements of paging on weights that
+/// were never trained: the weights of experts stay the router's.
+pub trait RouteScript: Send {
+    /// The experts of a token in a layer, so many of them; none leaves the router's choice.
+    fn chosen(&mut self, layer: u32, used: u32) -> Option<Vec<u32>>;
+
+    /// What a later layer's router says when it is run early, at most so many experts, the likeliest first; none leaves what it said.
+    fn early(&mut self, layer: u32, ranks: u32) -> Option<Vec<u32>>;
+}

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::pack_table::PackTable;
-use super::{EngineError, LoadProgress, Packs, Profile, RouteListener, RouteReplay, Routes};
+use super::{EngineError, ExpertPager, LoadProgress, Packs, Profile, RouteListener, RouteScript, Routes};
 use crate::gpu::{Gpu, Pipeline, QueueKind, Recorder, Ticket};
 use crate::residency::{Lease, MemoryTier};
 
@@ -41,7 +41,9 @@ pub struct Stages<'a> {
     /// Hears where tokens go.
     routes: Option<&'a mut RouteListener>,
     /// Says where they go instead.
-    replay: Option<&'a mut RouteReplay>,
+    script: Option<&'a mut Box<dyn RouteScript>>,
+    /// Decides which experts stay, where not all of them do.
+    pager: Option<&'a mut ExpertPager>,
 }
 
 impl<'a> Stages<'a> {
@@ -68,24 +70,53 @@ impl<'a> Stages<'a> {
             gathered,
             progress: None,
             routes: None,
-            replay: None,
+            script: None,
+            pager: None,
         })
     }
 
-    /// Tells `routes`, if it is there, where tokens go, and asks `replay` where they go instead.
-    pub fn tell_routes(&mut self, routes: Option<&'a mut RouteListener>, replay: Option<&'a mut RouteReplay>) {
+    /// Tells `routes`, if it is there, where tokens go, and asks `script` where they go instead.
+    pub fn tell_routes(&mut self, routes: Option<&'a mut RouteListener>, script: Option<&'a mut Box<dyn RouteScript>>) {
         self.routes = routes;
-        self.replay = replay;
+        self.script = script;
+    }
+
+    /// Lets `pager`, if it is there, decide which experts stay.
+    pub fn page_experts(&mut self, pager: Option<&'a mut ExpertPager>) {
+        self.pager = pager;
+    }
+
+    /// Tokens go through `chosen` experts of a layer `[tokens][used]`, which begin to come.
+    pub fn expect_experts(&mut self, layer: u32, tokens: u32, chosen: &[u32]) -> Result<(), EngineError> {
+        let Some(pager) = &mut self.pager else { return Ok(()) };
+        match tokens {
+            1 => pager.decode(self.packs, layer as usize, chosen),
+            // a script is not about prompts
+            _ => pager.prefill(self.packs, layer as usize, chosen, self.script.is_none()),
+        }
+    }
+
+    /// Whether it is worth to run a router early.
+    pub fn looks_ahead(&self) -> bool {
+        self.pager.as_ref().is_some_and(|pager| pager.looks_ahead())
+    }
+
+    /// The router of a layer, run early, ranks these experts first.
+    pub fn look_ahead(&mut self, layer: u32, ranked: &[u32]) -> Result<(), EngineError> {
+        let ranks = u32::try_from(ranked.len()).unwrap_or(u32::MAX);
+        let scripted = self.script.as_mut().and_then(|script| script.early(layer, ranks));
+        let ranked = scripted.as_deref().unwrap_or(ranked);
+        self.pager.as_mut().map_or(Ok(()), |pager| pager.look_ahead(self.packs, layer as usize, ranked))
     }
 
     /// Where a token goes instead of where the router sends it.
-    pub fn replayed(&mut self, layer: u32, used: u32) -> Option<Vec<u32>> {
-        self.replay.as_mut().and_then(|replay| replay(layer, used))
+    pub fn scripted(&mut self, layer: u32, used: u32) -> Option<Vec<u32>> {
+        self.script.as_mut().and_then(|script| script.chosen(layer, used))
     }
 
     /// Somebody wants to know where tokens go.
     pub fn watches_routes(&self) -> bool {
-        self.routes.is_some() || self.replay.is_some()
+        self.routes.is_some() || self.script.is_some()
     }
 
     /// Where the tokens of a layer went.
@@ -97,30 +128,15 @@ impl<'a> Stages<'a> {
 
     /// True where all of `packs` are in VRAM for good.
     pub fn stay(&self, packs: &[usize]) -> bool {
-        packs.iter().all(|&pack| self.packs.stays(pack))
+        packs.iter().all(|&pack| self.packs.is_settled(pack))
     }
 
-    /// Runs of groups whose experts' packs can be there at the same time; `experts` are those of the groups, groups of one side by
-    /// side.
+    /// Runs of groups whose experts' packs can be there at the same time, those first that are there already; `experts` are those
+    /// of the groups, groups of one side by side.
     pub fn expert_groups(&self, experts: &[u32], packs: &[usize]) -> Vec<Range<u32>> {
-        let mut distinct = experts.to_vec();
-        distinct.dedup();
-        let packs: Vec<usize> = distinct.iter().map(|&expert| packs[expert as usize]).collect();
-        let mut runs = Vec::new();
-        let (mut start, mut end) = (0, 0);
-        let mut experts = experts.iter().peekable();
-        for some in self.groups(&packs) {
-            for _ in some {
-                let Some(first) = experts.next() else { break };
-                end += 1;
-                while experts.next_if_eq(&first).is_some() {
-                    end += 1;
-                }
-            }
-            runs.push(start..end);
-            start = end;
-        }
-        runs
+        let there = |expert: &u32| self.packs.stays(packs[*expert as usize]);
+        let most = if experts.iter().all(there) { experts.len() } else { self.most_at_once() };
+        runs(experts, there, most)
     }
 
     /// Tells `progress`, where there is one, of the bytes read, out of `all`.
@@ -150,8 +166,13 @@ impl<'a> Stages<'a> {
     /// The packs of an operation, in groups that are there at the same time. All of them, where all are in VRAM.
     pub fn groups<'p>(&self, packs: &'p [usize]) -> std::slice::Chunks<'p, usize> {
         let stay = packs.iter().all(|&pack| self.packs.stays(pack));
-        let most = if stay { packs.len() } else { self.packs.residence().slots.0 / SHARE_OF_SLOTS };
+        let most = if stay { packs.len() } else { self.most_at_once() };
         packs.chunks(most.max(1))
+    }
+
+    /// Packs that the ring holds beside those that are computed on and those that are copied.
+    fn most_at_once(&self) -> usize {
+        (self.packs.residence().slots.0 / SHARE_OF_SLOTS).max(1)
     }
 
     /// What is recorded next reads `packs`: it is going to start when they are there.
@@ -245,4 +266,45 @@ fn start(gpu: &Gpu, profile: Option<&RefCell<Profile>>) -> Result<Recorder, Engi
         profile.borrow_mut().start(&mut recorder);
     }
     Ok(recorder)
+}
+
+/// Runs of groups by their `experts`, groups of one side by side: first those whose expert is `there`, then others of at most `most`
+/// experts.
+fn runs(experts: &[u32], there: impl Fn(&u32) -> bool, most: usize) -> Vec<Range<u32>> {
+    let (mut first, mut later): (Vec<Range<u32>>, Vec<Range<u32>>) = (Vec::new(), Vec::new());
+    let mut start = 0u32;
+    for side in experts.chunk_by(|a, b| there(a) == there(b)) {
+        let mut group = start;
+        let mut ends = Vec::new();
+        for one in side.chunk_by(|a, b| a == b) {
+            group += u32::try_from(one.len()).unwrap_or(u32::MAX);
+            ends.push(group);
+        }
+        if there(&side[0]) {
+            first.push(start..group);
+        } else {
+            for ends in ends.chunks(most.max(1)) {
+                let end = ends.last().copied().unwrap_or(start);
+                later.push(start..end);
+                start = end;
+            }
+        }
+        start = group;
+    }
+    first.extend(later);
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runs;
+
+    #[test]
+    fn experts_that_are_there_go_first() {
+        let there = |e: &u32| e.is_multiple_of(2);
+        assert_eq!(runs(&[2, 3, 4, 4, 5, 7, 7, 9, 6], there, 2), [0..1, 2..4, 8..9, 1..2, 4..7, 7..8]);
+        assert_eq!(runs(&[2, 4, 4], there, 3), vec![0..3]);
+        assert_eq!(runs(&[1, 1, 3], there, 1), [0..2, 2..3]);
+        assert_eq!(runs(&[], there, 1), []);
+    }
 }

@@ -14,16 +14,19 @@ use super::pack_blocks::PackBlocks;
 use super::pack_file::{PackFile, PackJudge};
 use super::pack_table::{PackTable, PartTables};
 use super::relief::Meter;
-use super::routes::{RouteListener, RouteReplay};
+use super::routes::{RouteListener, RouteScript};
 use super::shader_source::BuiltIn;
 use super::stages::Stages;
 use super::state::{ActivationSizes, Activations, KvCache, LOGIT_ROWS, stride};
 use super::weights::Weights;
-use super::{DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, KernelTime, Link, OpenOptions, Profile, Rope};
+use super::{
+    DEFAULT_BATCH, DEFAULT_CONTEXT, EngineError, ExpertCounters, ExpertPager, KernelTime, Link, OpenOptions, Profile,
+    Rope,
+};
 use crate::gpu::{Buffer, DeviceInfo, Gpu, ReloadReport, ShaderCache};
 use crate::memory::{Pressure, resident_bytes};
 use crate::pak::{AsyncPrefetcher, PakFile};
-use crate::residency::{Cancel, Counters, NomadPackManager, ResidencyError, Wires};
+use crate::residency::{BelowCycle, Cancel, Counters, NomadPackManager, ResidencyError, Wires};
 use crate::text::Tokenizer;
 use symbiote_format::ModelConfig;
 
@@ -60,6 +63,8 @@ pub struct SymbioteEngine {
     order: [Vec<usize>; 2],
     pub(super) memory: MemoryPlan,
     pub(super) packs: Packs,
+    /// Decides which experts stay, where not all of them do.
+    pub(super) pager: Option<ExpertPager>,
     /// Where products find packs, and where the embedding does.
     pub(super) tables: [PackTable; 2],
     /// Reached by address only; it lives as long as the engine.
@@ -79,7 +84,7 @@ pub struct SymbioteEngine {
     progress: Option<LoadProgress>,
     listener: Option<PassListener>,
     routes: Option<RouteListener>,
-    replay: Option<RouteReplay>,
+    script: Option<Box<dyn RouteScript>>,
     /// Tokens whose keys and values are in the cache.
     sequence: Vec<u32>,
     /// Reads that were over when the file was last found to be as it was opened.
@@ -113,9 +118,16 @@ impl SymbioteEngine {
         let tables = [PackTable::new(&gpu, count)?, PackTable::new(&gpu, count)?];
 
         let reader = PackFile::new(&pak, AsyncPrefetcher::open(&pak, memory.reads())?);
-        let effects = (PackBlocks::new(gpu.clone()), reader, Box::new(PackJudge::new(pak.archive())) as Box<_>);
+        let effects = (
+            PackBlocks::new(gpu.clone(), options.crossings.max(1)),
+            reader,
+            Box::new(PackJudge::new(pak.archive())) as Box<_>,
+        );
         let lengths = memory.traffic.iter().map(|p| p.len).collect();
         let residence = memory.residence(options.verify);
+        let experts = config.design.experts.as_ref().map_or(0, |e| e.used);
+        let (how, known) = ((options.oracle, !options.no_prefetch), pak.coaccess().cloned());
+        let pager = ExpertPager::new(&weights.expert_packs(), experts, &residence, known, how);
         let packs = NomadPackManager::new(lengths, residence, effects, memory.budgets(), gpu.info().max_buffer_bytes)?;
         let profile = options.profile.then(|| Profile::new(&gpu).map(RefCell::new)).transpose()?;
         Ok(Self {
@@ -129,6 +141,7 @@ impl SymbioteEngine {
             weights,
             memory,
             packs,
+            pager,
             tables,
             _part_tables: part_tables,
             act,
@@ -143,7 +156,7 @@ impl SymbioteEngine {
             progress: None,
             listener: None,
             routes: None,
-            replay: None,
+            script: None,
             sequence: Vec::new(),
             checked_reads: 0,
             file_changed: false,
@@ -165,9 +178,14 @@ impl SymbioteEngine {
         self.routes = Some(listener);
     }
 
-    /// Sends single tokens where `replay` says.
-    pub fn replay_routes(&mut self, replay: RouteReplay) {
-        self.replay = Some(replay);
+    /// As [`on_route`](Self::on_route), or nobody; returns who was told before.
+    pub(super) fn swap_route_listener(&mut self, listener: Option<RouteListener>) -> Option<RouteListener> {
+        std::mem::replace(&mut self.routes, listener)
+    }
+
+    /// Sends single tokens where `script` says.
+    pub fn follow_script(&mut self, script: Box<dyn RouteScript>) {
+        self.script = Some(script);
     }
 
     /// A pass that waits for weights ends with an error when `cancel` says so.
@@ -280,7 +298,8 @@ impl SymbioteEngine {
         let profile = self.profile.as_ref();
         let mut stages = Stages::new(&self.gpu, &mut self.packs, [table, lookups], profile)?;
         stages.tell(self.progress.as_mut(), self.memory.staying_bytes());
-        stages.tell_routes(self.routes.as_mut(), self.replay.as_mut());
+        stages.page_experts(self.pager.as_mut());
+        stages.tell_routes(self.routes.as_mut(), self.script.as_mut());
         // the first rows of logits go with the last layers
         let begun = pass.layers(&mut stages)?;
         let mut rows = wanted;
@@ -401,6 +420,18 @@ impl SymbioteEngine {
         &self.packs
     }
 
+    /// What happened to experts, where not all of them stay.
+    pub fn experts(&self) -> Option<ExpertCounters> {
+        self.pager.as_ref().map(ExpertPager::counters)
+    }
+
+    /// What is to be said of too little room for experts.
+    pub fn below_cycle(&self) -> Option<BelowCycle> {
+        let (plan, cycle) = (&self.memory.plan, self.pak.archive().token_cycle_bytes()?);
+        let [vram, _] = self.memory.planned();
+        self.pager.as_ref().and_then(|_| BelowCycle::of("--vram", vram, plan.cache_bytes()[0], cycle))
+    }
+
     /// What is where, and why.
     pub fn memory(&self) -> &MemoryPlan {
         &self.memory
@@ -446,7 +477,7 @@ impl Prepared {
         let sizes = Activations::sizes(&config, batch, splits, probed.matrices && weights.packed());
         let layers = (0..config.layer_count).map(|_| KvCache::layer_bytes(&config, context, options.kv_type));
         let need = Need::new(&gpu, pak.archive().index(), &mut weights, &sizes, layers);
-        let traffic = weights.traffic(pak.archive().index());
+        let traffic = weights.traffic(pak.archive().index(), config.design.experts.as_ref().map_or(0, |e| e.used));
         let held = options.ram_held.unwrap_or_else(|| resident_bytes().saturating_sub(open_device));
         let memory = MemoryPlan::new(&gpu, traffic, need, context, (held, pak.archive().file_len()), options, wires)?;
         Ok(Self { pak, config, tokenizer, gpu, kernels, weights, ropes, sizes, context, batch, memory })
@@ -455,9 +486,10 @@ impl Prepared {
 
 /// What the kernels ask of a model.
 fn check(c: &ModelConfig) -> Result<(), EngineError> {
-    match c.head_dim % 4 {
-        0 => Ok(()),
-        _ => Err(EngineError::Size { what: "the head size", found: c.head_dim, multiple: 4 }),
+    let sizes = [("the head size", c.head_dim), ("the size of a head of values", c.value_dim())];
+    match sizes.into_iter().find(|(_, size)| size % 4 != 0) {
+        None => Ok(()),
+        Some((what, found)) => Err(EngineError::Size { what, found, multiple: 4 }),
     }
 }
 

@@ -1,18 +1,24 @@
 //! Which rows of which packs each operation of the forward pass reads: the archive's tables, turned into the kernels' tables.
 
+mod heads;
+mod latent;
 mod mixture;
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use symbiote_format::codec::Shape;
-use symbiote_format::{Archive, ArchivedIndex, ArchivedPart, Codec, Dtype, ModelConfig, NO_LAYER, Norm, TensorKind};
-use symbiote_shaders::{PartArgs, VectorArgs};
+use symbiote_format::{
+    Archive, ArchivedIndex, ArchivedPart, Codec, Dtype, ModelConfig, NO_LAYER, Norm, ScaleBlocks, TensorKind,
+};
+use symbiote_shaders::{PartArgs, ScaleArgs, VectorArgs};
 
 use super::EngineError;
 use super::kernels::Kernels;
 use crate::residency::{Need, PackTraffic};
 
+pub use heads::HeadNorms;
+pub use latent::Latent;
 pub use mixture::{ExpertProduct, Mixture, Shared};
 
 /// A vector of weights: a norm or a bias.
@@ -56,6 +62,13 @@ pub enum Form {
     Plain(Dtype),
     /// F32 rows as this type of two bytes, and weights apart that are not exact in it.
     Narrowed(Dtype),
+    /// Numbers of 8 bits, with factors beside them.
+    Scaled {
+        /// How they are stored.
+        dtype: Dtype,
+        /// How factors are spread.
+        spread: Spread,
+    },
     /// Packed rows, p12 or p11.
     Packed {
         /// Which.
@@ -65,10 +78,21 @@ pub enum Form {
     },
 }
 
+/// Which weights of a tile share factors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// A row has one.
+    Rows,
+    /// They are of blocks, and the rows of a tile have the same.
+    Tile,
+    /// They are of blocks.
+    Blocks,
+}
+
 impl std::fmt::Display for Form {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Plain(dtype) => dtype.fmt(f),
+            Self::Plain(dtype) | Self::Scaled { dtype, .. } => dtype.fmt(f),
             Self::Narrowed(dtype) => write!(f, "{dtype} and exceptions"),
             Self::Packed { codec, source } => write!(f, "{codec} of {source}"),
         }
@@ -92,8 +116,19 @@ pub struct Product {
     pub paired: bool,
     /// Device address of the parts, once they are there.
     pub table: u64,
-    /// Device address of the grid that the stored type refers to, likewise; 0 if it refers to none.
+    /// Device address of the grid that the stored type refers to, or of the scales' table, likewise; 0 if there is none.
     pub grid: u64,
+    /// Where the factors are.
+    pub scales: ScaleTable,
+}
+
+/// The factors of a product: those of each tensor, in the order of its rows; of experts, one expert after another.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ScaleTable {
+    /// Records of an expert, or all; 0 where there are no factors.
+    pub each: u32,
+    /// A record a tensor.
+    pub records: Vec<ScaleArgs>,
 }
 
 /// A matrix product over one or more tensors that share x; one [`Product`] a form.
@@ -105,6 +140,8 @@ pub struct Operation {
     pub products: Vec<Product>,
     /// Packs to lease while it runs.
     pub packs: Vec<usize>,
+    /// Of every pack with factors, one vector of them; to lease too.
+    pub scales: Vec<Vector>,
 }
 
 /// The last product of attention or of the feed-forward network, and what is done to its result on its way to the residual stream.
@@ -118,29 +155,22 @@ pub struct Output {
     pub norm: Option<Vector>,
 }
 
-/// What is done to queries and keys before they are turned.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum HeadNorms {
-    /// Nothing.
-    None,
-    /// RMSNorm of each head, of queries and of keys `[head size]`.
-    Each(Vector, Vector),
-    /// RMSNorm of all heads together, `[heads * head size]` and `[kv heads * head size]`.
-    Together(Vector, Vector),
-}
-
 /// One layer's weights.
 #[derive(Clone, Debug)]
 pub struct Layer {
     /// Norm before attention `[hidden]`.
     pub attention_norm: Option<NormWeights>,
-    /// q, k and v: `[(heads + 2 kv heads) * head size, hidden]`.
+    /// q, k and v: `[(heads + 2 kv heads) * head size, hidden]`; or what latent attention makes them of.
     pub qkv: Operation,
+    /// How it makes them.
+    pub latent: Option<Box<Latent>>,
     /// Biases of q, k and v.
     pub qkv_bias: [Option<Vector>; 3],
     /// Norms of q and k.
     pub head_norms: HeadNorms,
-    /// Attention output: `[hidden, heads * head size]`.
+    /// Scores without values, of each head `[heads]`.
+    pub sinks: Option<Vector>,
+    /// Attention output: `[hidden, heads * value size]`.
     pub output: Output,
     /// Norm before the feed-forward network `[hidden]`.
     pub ffn_norm: Option<NormWeights>,
@@ -192,15 +222,15 @@ impl Weights {
     pub fn new(archive: &Archive<'_>, kernels: &Kernels) -> Result<Self, EngineError> {
         use TensorKind as Kind;
         let config = archive.config();
-        let find = Finder::new(archive.index(), kernels);
+        let find = Finder::new(archive, kernels);
         let layers = (0..config.layer_count).map(|l| find.layer(config, l)).collect::<Result<_, _>>()?;
         let hidden = config.hidden_size;
         let head = if config.tied_embeddings { Kind::TokenEmbedding } else { Kind::Output };
         let positions = find.has(Kind::PositionEmbedding, NO_LAYER);
         Ok(Self {
-            embedding: find.lookup(Kind::TokenEmbedding, config.vocab_size, hidden)?,
+            embedding: find.lookup(Kind::TokenEmbedding, NO_LAYER, (config.vocab_size, hidden))?,
             positions: positions
-                .then(|| find.lookup(Kind::PositionEmbedding, config.context_length, hidden))
+                .then(|| find.lookup(Kind::PositionEmbedding, NO_LAYER, (config.context_length, hidden)))
                 .transpose()?,
             layers,
             output_norm: find
@@ -255,7 +285,7 @@ impl Operation {
             part.first_tile = product.tiles;
             product.tiles += part.rows.div_ceil(of_each);
         }
-        Some(Self { rows: width, products: vec![product], packs: self.packs.clone() })
+        Some(Self { rows: width, products: vec![product], packs: self.packs.clone(), scales: Vec::new() })
     }
 }
 
@@ -264,7 +294,9 @@ impl Form {
     fn pair_rows(self, tile_rows: u32) -> Option<u32> {
         match self {
             Self::Packed { .. } => Some(tile_rows), // these are as they are stored
-            Self::Plain(_) | Self::Narrowed(_) => tile_rows.is_multiple_of(2).then_some(tile_rows / 2),
+            Self::Plain(_) | Self::Narrowed(_) | Self::Scaled { .. } => {
+                tile_rows.is_multiple_of(2).then_some(tile_rows / 2)
+            }
         }
     }
 }
@@ -280,32 +312,24 @@ impl NormWeights {
     }
 }
 
-impl HeadNorms {
-    /// Of queries and of keys.
-    fn vectors(self) -> impl Iterator<Item = Vector> {
-        let pair = match self {
-            Self::None => None,
-            Self::Each(q, k) | Self::Together(q, k) => Some([q, k]),
-        };
-        pair.into_iter().flatten()
-    }
-}
-
 impl Layer {
-    /// The products whose weights every token goes through, in the order in which they run.
-    fn operations(&self) -> Vec<&Operation> {
-        let mut all = vec![&self.qkv, &self.output.product];
-        match &self.ffn {
-            Ffn::Dense(ffn) => all.extend([&ffn.up, &ffn.down.product]),
-            Ffn::Mixture(mixture) => all.extend(mixture.operations()),
-        }
-        all
+    /// The products whose weights every token goes through, in the order in which they run: of attention, then of the feed-forward
+    /// network.
+    fn operations(&self) -> [Vec<&Operation>; 2] {
+        let latent = self.latent.iter().flat_map(|latent| latent.operations());
+        let attention = [&self.qkv].into_iter().chain(latent).chain([&self.output.product]);
+        let ffn = match &self.ffn {
+            Ffn::Dense(ffn) => vec![&ffn.up, &ffn.down.product],
+            Ffn::Mixture(mixture) => mixture.operations(),
+        };
+        [attention.collect(), ffn]
     }
 
     /// Every product.
     pub fn products_mut(&mut self) -> Vec<&mut Product> {
         let mut all: Vec<&mut Product> = Vec::new();
         all.extend(self.qkv.products.iter_mut().chain(&mut self.output.product.products));
+        all.extend(self.latent.iter_mut().flat_map(|latent| latent.products_mut()));
         match &mut self.ffn {
             Ffn::Dense(ffn) => {
                 let gated = ffn.gated.iter_mut().flat_map(|gated| &mut gated.products);
@@ -324,10 +348,13 @@ impl Layer {
         }
     }
 
-    /// The norms and biases of attention, then those of the feed-forward network.
+    /// The norms and biases of attention, and the scales of all but experts; then those of the feed-forward network.
     fn vectors(&self) -> [Vec<Vector>; 2] {
         let attention = self.attention_norm.iter().flat_map(NormWeights::vectors);
         let attention = attention.chain(self.qkv_bias.into_iter().flatten()).chain(self.head_norms.vectors());
+        let attention = attention.chain(self.latent.iter().flat_map(|latent| latent.vectors()));
+        let scales = self.operations().into_iter().flatten().flat_map(|o| o.scales.iter().copied());
+        let attention = attention.chain(self.sinks).chain(scales);
         let of = |output: &Output| output.bias.into_iter().chain(output.norm);
         let own: Vec<Vector> = match &self.ffn {
             Ffn::Dense(ffn) => ffn.up_bias.into_iter().flatten().chain(of(&ffn.down)).collect(),
@@ -344,32 +371,37 @@ impl Weights {
         let mut packs = Vec::new();
         for layer in &self.layers {
             let [attention, ffn] = layer.vectors().map(packs_of);
-            let operations = layer.operations();
-            let (before, after) = operations.split_at(2);
-            let of = |operations: &[&Operation]| operations.iter().flat_map(|o| o.packs.clone()).collect::<Vec<_>>();
-            packs.extend(attention.into_iter().chain(of(before)).chain(ffn).chain(of(after)));
+            let of = |operations: Vec<&Operation>| operations.iter().flat_map(|o| o.packs.clone()).collect::<Vec<_>>();
+            let [before, after] = layer.operations().map(of);
+            packs.extend(attention.into_iter().chain(before).chain(ffn).chain(after));
         }
         packs
     }
 
     /// The packs that the head reads, likewise.
     pub fn head_packs(&self) -> Vec<usize> {
-        packs_of(self.output_norm.vectors()).into_iter().chain(self.head.packs.iter().copied()).collect()
+        let vectors = packs_of(self.output_norm.vectors().chain(self.head.scales.iter().copied()));
+        vectors.into_iter().chain(self.head.packs.iter().copied()).collect()
     }
 
     /// What every pack of the archive is needed for. Packs that nothing reads have no length.
-    pub fn traffic(&self, index: &ArchivedIndex) -> Vec<PackTraffic> {
+    /// A token goes through `used` experts of a layer.
+    pub fn traffic(&self, index: &ArchivedIndex, used: u32) -> Vec<PackTraffic> {
         let mut needs = vec![None; index.packs.len()];
         let lookups = [&self.embedding].into_iter().chain(&self.positions);
         lookups.flat_map(|o| &o.packs).for_each(|&pack| needs[pack] = Some(Need::Lookup));
-        let operations = self.layers.iter().flat_map(Layer::operations);
+        let operations = self.layers.iter().flat_map(Layer::operations).flatten();
         for &pack in operations.chain([&self.head]).flat_map(|o| &o.packs) {
             needs[pack] = Some(if needs[pack] == Some(Need::Lookup) { Need::Tied } else { Need::EveryPass });
         }
-        for &pack in self.layers.iter().filter_map(Layer::mixture).flat_map(|m| &m.packs) {
-            needs[pack] = Some(Need::EveryPass);
+        for mixture in self.layers.iter().filter_map(Layer::mixture) {
+            let count = u32::try_from(mixture.packs.len()).unwrap_or(u32::MAX);
+            mixture.packs.iter().for_each(|&pack| needs[pack] = Some(Need::Expert { used, count }));
         }
-        let vectors = self.layers.iter().flat_map(Layer::vectors).flatten().chain(self.output_norm.vectors());
+        let lookups = [&self.embedding].into_iter().chain(&self.positions);
+        let scales = lookups.chain([&self.head]).flat_map(|o| o.scales.iter().copied());
+        let vectors =
+            self.layers.iter().flat_map(Layer::vectors).flatten().chain(self.output_norm.vectors()).chain(scales);
         vectors.for_each(|vector| needs[vector.pack as usize] = Some(Need::Always));
         let packs = index.packs.iter().zip(needs);
         packs
@@ -380,12 +412,17 @@ impl Weights {
             .collect()
     }
 
+    /// The packs of each layer's experts; none of a layer that has none.
+    pub fn expert_packs(&self) -> Vec<Option<&[usize]>> {
+        self.layers.iter().map(|layer| layer.mixture().map(|m| m.packs.as_slice())).collect()
+    }
+
     /// Some of the products are over packed rows.
     pub fn packed(&self) -> bool {
         let packed = |p: &Product| matches!(p.form, Form::Packed { .. });
         let of = |o: &Operation| o.products.iter().any(packed);
         let experts = |m: &Mixture| m.up.iter().chain(&m.down).any(|e| packed(&e.product));
-        self.layers.iter().flat_map(Layer::operations).chain([&self.head]).any(of)
+        self.layers.iter().flat_map(Layer::operations).flatten().chain([&self.head]).any(of)
             || self.layers.iter().filter_map(Layer::mixture).any(experts)
     }
 }
@@ -401,6 +438,7 @@ pub fn packs_of(vectors: impl IntoIterator<Item = Vector>) -> Vec<usize> {
 /// Looks tensors up by what they are.
 struct Finder<'a> {
     index: &'a ArchivedIndex,
+    scale_block: Option<[u32; 2]>,
     kernels: &'a Kernels,
     /// By kind and layer; several where each expert has its own.
     tensors: HashMap<(u16, u32), Vec<usize>>,
@@ -417,7 +455,8 @@ struct Place<'a> {
 }
 
 impl<'a> Finder<'a> {
-    fn new(index: &'a ArchivedIndex, kernels: &'a Kernels) -> Self {
+    fn new(archive: &'a Archive<'a>, kernels: &'a Kernels) -> Self {
+        let (index, scale_block) = (archive.index(), archive.config().design.scale_block);
         let mut places = vec![Vec::new(); index.tensors.len()];
         for (pack, p) in (0u32..).zip(index.packs.iter()) {
             let first = p.first_part.to_native() as usize;
@@ -431,7 +470,7 @@ impl<'a> Finder<'a> {
         for (i, t) in index.tensors.iter().enumerate() {
             tensors.entry((t.kind.to_native(), t.layer.to_native())).or_default().push(i);
         }
-        Self { index, kernels, tensors, places }
+        Self { index, scale_block, kernels, tensors, places }
     }
 
     fn has(&self, kind: TensorKind, layer: u32) -> bool {
@@ -448,12 +487,15 @@ impl<'a> Finder<'a> {
         self.tensors.get(&(kind.code(), layer)).map_or(&[], Vec::as_slice)
     }
 
-    /// The tensor's stored type, after checking that it has `rows` rows of `columns`.
+    /// The tensor's stored type, after checking that it has `rows` rows of `columns`, a vector being one, in as many dimensions as
+    /// it likes.
     fn dtype(&self, tensor: usize, rows: u32, columns: u32) -> Result<Dtype, EngineError> {
-        let columns = u64::from(columns);
-        // a row of its own may be a vector
-        let vector = rows == 1 && self.index.tensors[tensor].shape.len() == 1;
-        self.dtype_of(tensor, if vector { vec![columns] } else { vec![u64::from(rows), columns] })
+        let shape: Vec<u64> = self.index.tensors[tensor].shape.iter().map(|d| d.to_native()).collect();
+        let fits = shape.split_last().is_some_and(|(last, outer)| {
+            // validation has multiplied them
+            *last == u64::from(columns) && outer.iter().product::<u64>() == u64::from(rows)
+        });
+        self.dtype_of(tensor, if fits { shape } else { vec![u64::from(rows), u64::from(columns)] })
     }
 
     /// The tensor's stored type, after checking its shape.
@@ -503,17 +545,20 @@ impl<'a> Finder<'a> {
     fn layer(&self, c: &ModelConfig, l: u32) -> Result<Layer, EngineError> {
         use TensorKind as Kind;
         let (hidden, q, kv) = (c.hidden_size, c.query_rows(), c.kv_rows());
-        let qkv = match self.has(Kind::QueryKeyValue, l) {
-            true => vec![(Kind::QueryKeyValue, q + 2 * kv)],
-            false => vec![(Kind::Query, q), (Kind::Key, kv), (Kind::Value, kv)],
+        let qkv = match (self.latents(c), self.has(Kind::QueryKeyValue, l)) {
+            (Some(latents), _) => latents,
+            (None, true) => vec![(Kind::QueryKeyValue, q + 2 * kv)],
+            (None, false) => vec![(Kind::Query, q), (Kind::Key, kv), (Kind::Value, kv)],
         };
         Ok(Layer {
             attention_norm: self.norm(c, [Kind::AttentionNorm, Kind::AttentionNormBias], l)?,
             qkv: self.operation(l, &qkv, hidden)?,
+            latent: self.latent(c, l)?,
             qkv_bias: self.qkv_bias(l, q, kv)?,
             head_norms: self.head_norms(c, l)?,
+            sinks: self.optional(Kind::AttentionSinks, l, c.head_count)?,
             output: Output {
-                product: self.operation(l, &[(Kind::AttentionOutput, hidden)], q)?,
+                product: self.operation(l, &[(Kind::AttentionOutput, hidden)], c.attended_rows())?,
                 bias: self.optional(Kind::AttentionOutputBias, l, hidden)?,
                 norm: self.optional(Kind::PostAttentionNorm, l, hidden)?,
             },
@@ -548,41 +593,16 @@ impl<'a> Finder<'a> {
         })
     }
 
-    /// Biases of q, k and v, which may be one vector.
-    fn qkv_bias(&self, l: u32, q: u32, kv: u32) -> Result<[Option<Vector>; 3], EngineError> {
-        use TensorKind as Kind;
-        if let Some(whole) = self.optional(Kind::QueryKeyValueBias, l, q + 2 * kv)? {
-            let from = |row: u32| Some(Vector { offset: whole.offset + row * whole.dtype.block_bytes(), ..whole });
-            return Ok([from(0), from(q), from(q + kv)]);
-        }
-        let one = |kind, rows| self.optional(kind, l, rows);
-        Ok([one(Kind::QueryBias, q)?, one(Kind::KeyBias, kv)?, one(Kind::ValueBias, kv)?])
-    }
-
-    fn head_norms(&self, c: &ModelConfig, l: u32) -> Result<HeadNorms, EngineError> {
-        use TensorKind as Kind;
-        if !self.has(Kind::QueryNorm, l) {
-            return Ok(HeadNorms::None);
-        }
-        let pair =
-            |q, k| Ok::<_, EngineError>((self.vector(Kind::QueryNorm, l, q)?, self.vector(Kind::KeyNorm, l, k)?));
-        if let Ok((q, k)) = pair(c.head_dim, c.head_dim) {
-            return Ok(HeadNorms::Each(q, k));
-        }
-        let (q, k) = pair(c.query_rows(), c.kv_rows())?;
-        Ok(HeadNorms::Together(q, k))
-    }
-
     /// A table of which single rows are read.
-    fn lookup(&self, kind: TensorKind, rows: u32, columns: u32) -> Result<Operation, EngineError> {
-        let mut table = self.operation(NO_LAYER, &[(kind, rows)], columns)?;
+    fn lookup(&self, kind: TensorKind, layer: u32, (rows, columns): (u32, u32)) -> Result<Operation, EngineError> {
+        let mut table = self.operation(layer, &[(kind, rows)], columns)?;
         table.products.iter_mut().flat_map(|p| &mut p.parts).for_each(|part| part.first_tile = part.first_row);
         Ok(table)
     }
 
     /// A product over tensors of `(kind, rows)`, their rows one after another in y.
     fn operation(&self, layer: u32, tensors: &[(TensorKind, u32)], columns: u32) -> Result<Operation, EngineError> {
-        let mut operation = Operation { rows: 0, products: Vec::new(), packs: Vec::new() };
+        let mut operation = Operation { rows: 0, products: Vec::new(), packs: Vec::new(), scales: Vec::new() };
         for &(kind, rows) in tensors {
             let tensor = self.tensor(kind, layer)?;
             let dtype = self.dtype(tensor, rows, columns)?;
@@ -599,10 +619,20 @@ impl<'a> Finder<'a> {
                         paired: false,
                         table: 0,
                         grid: 0,
+                        scales: ScaleTable::default(),
                     });
                     operation.products.len() - 1
                 });
                 let product = &mut operation.products[at];
+                if let (Form::Scaled { .. }, first_row) = (form, operation.rows) {
+                    let records = &mut product.scales.records;
+                    if records.last().is_none_or(|last| last.first_row != first_row) {
+                        let (record, vector) = self.scale(tensor, 0, first_row)?;
+                        records.push(record);
+                        product.scales.each += 1;
+                        operation.scales.push(vector);
+                    }
+                }
                 let (first_tile, rows) = (product.tiles, part.rows.to_native());
                 let first_row = operation.rows + part.row.to_native();
                 product.parts.push(PartArgs { pack, offset, rows, first_row, first_tile });
@@ -613,8 +643,15 @@ impl<'a> Finder<'a> {
         }
         operation.packs.sort_unstable();
         operation.packs.dedup();
+        one_a_pack(&mut operation.scales);
         Ok(operation)
     }
+}
+
+/// Leaves of every pack one vector.
+fn one_a_pack(vectors: &mut Vec<Vector>) {
+    vectors.sort_unstable_by_key(|v| v.pack);
+    vectors.dedup_by_key(|v| v.pack);
 }
 
 impl Finder<'_> {
@@ -627,6 +664,7 @@ impl Finder<'_> {
             _ => Form::Narrowed(dtype),
         };
         match codec {
+            Codec::Raw if dtype.is_scaled() => self.scaled(part, dtype),
             Codec::Raw => Ok(Form::Plain(dtype)),
             Codec::P12 | Codec::P11 => Ok(Form::Packed { codec, source: dtype }),
             Codec::F16 => Ok(narrowed(Dtype::F16)),
@@ -636,6 +674,54 @@ impl Finder<'_> {
                 Err(EngineError::NotComputable { name, codec })
             }
         }
+    }
+}
+
+impl Finder<'_> {
+    /// The form of a part with factors: tiles of it start at its first row.
+    fn scaled(&self, part: &ArchivedPart, dtype: Dtype) -> Result<Form, EngineError> {
+        let (blocks, _) = self.scale_blocks(part.tensor.to_native() as usize)?;
+        let form = |spread| Form::Scaled { dtype, spread };
+        let tile = self.kernels.tile_rows(form(Spread::Tile));
+        let alike = blocks.rows.is_multiple_of(tile) && part.row.to_native().is_multiple_of(tile);
+        Ok(form(match (blocks.is_of_rows(), alike) {
+            (true, _) => Spread::Rows,
+            (false, true) => Spread::Tile,
+            (false, false) => Spread::Blocks,
+        }))
+    }
+
+    /// How the factors of a tensor are spread, and which tensor they are.
+    fn scale_blocks(&self, tensor: usize) -> Result<(ScaleBlocks, usize), EngineError> {
+        let matrix = |t: &symbiote_format::ArchivedTensor| {
+            let (columns, outer) = t.shape.split_last()?;
+            let rows = outer.iter().map(|d| d.to_native()).product::<u64>();
+            Some([u32::try_from(rows).ok()?, u32::try_from(columns.to_native()).ok()?])
+        };
+        // validation: factors follow what they are of, and fit it
+        let at = tensor + 1;
+        let found =
+            self.index.tensors.get(at).and_then(|scale| {
+                ScaleBlocks::new(matrix(&self.index.tensors[tensor])?, matrix(scale)?, self.scale_block)
+            });
+        Ok((found.ok_or(EngineError::MissingTensor { kind: TensorKind::Scale.name(), layer: NO_LAYER })?, at))
+    }
+
+    /// The factors of a tensor from its row `row` on, which is row `first_row` of a product.
+    fn scale(&self, tensor: usize, row: u32, first_row: u32) -> Result<(ScaleArgs, Vector), EngineError> {
+        let (blocks, at) = self.scale_blocks(tensor)?;
+        let layer = self.index.tensors[at].layer.to_native();
+        let dtype = Dtype::from_code(self.index.tensors[at].dtype.to_native()).unwrap_or(Dtype::F32);
+        let place = self.places[at][0]; // validation: every tensor has a part
+        let whole = self.places[at].len() == 1 && place.part.codec == Codec::Raw.code();
+        let skipped = blocks.first_factor(row) * u64::from(dtype.block_bytes());
+        let offset = u64::from(place.offset) + skipped;
+        let offset = u32::try_from(offset).ok().filter(|_| whole);
+        let kind = TensorKind::Scale.name();
+        let vector =
+            Vector { pack: place.pack, offset: offset.ok_or(EngineError::VectorCodec { kind, layer })?, dtype };
+        let ScaleBlocks { rows, columns_log2, across } = blocks;
+        Ok((ScaleArgs { factors: vector.args(), first_row, rows, columns_log2, across }, vector))
     }
 }
 

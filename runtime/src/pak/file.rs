@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use self_cell::self_cell;
-use symbiote_format::{Archive, ModelConfig};
+use symbiote_format::{Archive, Coaccess, ModelConfig};
 
 use super::PakError;
 use super::map::map;
@@ -68,6 +68,11 @@ impl PakFile {
     /// The model's hyperparameters.
     pub fn config(&self) -> &ModelConfig {
         self.archive().config()
+    }
+
+    /// What texts did to the model's experts, if anybody has profiled it.
+    pub fn coaccess(&self) -> Option<&Coaccess> {
+        self.archive().coaccess()
     }
 
     /// The name that the file was opened by.

@@ -54,6 +54,14 @@ pub enum ResidencyError {
         /// Slots.
         slots: usize,
     },
+    /// A place that a cache does not have.
+    #[error("the cache has no place {slot}, it has {slots}")]
+    NoSuchSlot {
+        /// The place.
+        slot: usize,
+        /// How many it has.
+        slots: usize,
+    },
     /// A pack whose bytes are not on this machine.
     #[error("pack {pack} is not on this machine: get the whole archive")]
     Hibernating {

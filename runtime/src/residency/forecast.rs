@@ -91,8 +91,16 @@ impl Forecast {
         let (mut disk, mut link, mut vram) = (0, 0, 0);
         // A row is as likely in one byte of the table as in another, and costs the pack that it is in.
         let (mut table, mut gathered): (u128, u128) = (0, 0);
+        let experts = packs.iter().filter(|pack| pack.is_expert()).count();
         for (pack, home) in packs.iter().zip(&plan.homes) {
             let cold = *home == MemoryTier::DiskCold;
+            if let Need::Expert { used, count } = pack.need {
+                let [bytes, missed, read] = plan.expert_traffic(pack.len, *home, (used, count), experts);
+                vram += bytes;
+                link += if plan.unified { 0 } else { missed };
+                disk += read;
+                continue;
+            }
             if pack.need != Need::Lookup {
                 vram += pack.len;
                 disk += if cold { pack.len } else { 0 };

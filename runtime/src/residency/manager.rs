@@ -1,10 +1,12 @@
 //! The state of every pack, and the acts that change it.
 
+mod caches;
 mod replan;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use self::caches::Caches;
 use super::pool::Pool;
 use super::{
     Action, Blocked, Counters, Lease, Location, MemoryTier, PackCheck, PackReader, PackScheduler, PackStore, Passed,
@@ -18,7 +20,7 @@ pub const MAX_BLOCK: u64 = 1 << 30;
 pub const PACK_ALIGN: u64 = symbiote_format::PART_ALIGN;
 
 /// What the allocator's books call them.
-const HOLDERS: [&str; 4] = ["packs", "slots", "staging", "gather"];
+const HOLDERS: [&str; 5] = ["packs", "slots", "staging", "gather", "cache"];
 /// How long a wait lasts before it looks for a cancellation.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -44,6 +46,10 @@ pub struct Residence {
     pub staging: (usize, u64),
     /// Length of the pinned memory for packs that are only looked up; 0 for none.
     pub gather: u64,
+    /// Places in VRAM that packs with slower homes take turns in, and the length of one.
+    pub cache: (usize, u64),
+    /// Likewise in pinned memory, for packs whose home is disk.
+    pub warm_cache: (usize, u64),
     /// RAM and VRAM are the same.
     pub unified: bool,
     /// Check every pack against its hash when it is first read.
@@ -66,6 +72,7 @@ pub struct NomadPackManager<S: PackStore, R> {
     pins: Vec<u32>,
     /// True for packs that have been read once.
     seen: Vec<bool>,
+    caches: Caches,
     slots: Vec<Range>,
     staging: Vec<Range>,
     gather: Option<Range>,
@@ -107,6 +114,7 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             places: vec![None; count],
             pins: vec![0; count],
             seen: vec![false; count],
+            caches: Caches::new(count),
             slots: Vec::new(),
             staging: Vec::new(),
             gather: None,
@@ -121,7 +129,7 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         for (tier, budget) in [(MemoryTier::VramHot, &vram), (MemoryTier::RamWarm, &ram)] {
             manager.find_places(tier, budget)?;
         }
-        for &range in &manager.slots {
+        for &range in manager.slots.iter().chain(&manager.caches.vram) {
             manager.vram.locate(&mut manager.store, range)?;
         }
         for &range in manager.staging.iter().chain(&manager.gather) {
@@ -214,7 +222,7 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         };
         let (tier, range) = self.range(pack, spot)?;
         self.scheduler.lease(pack);
-        let from = match self.scheduler.homes()[pack] {
+        let from = match self.caches.brought[pack].take().unwrap_or(self.scheduler.homes()[pack]) {
             MemoryTier::VramHot => 0,
             MemoryTier::RamWarm => 1,
             _ => 2,
@@ -310,6 +318,9 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
     pub fn unload(&mut self, pack: usize, target: MemoryTier) -> Result<()> {
         self.known(&[pack])?;
         let home = self.scheduler.homes()[pack];
+        if self.is_promoted(pack) || self.caches.warmed[pack] {
+            return Err(ResidencyError::Pinned { pack, pins: self.pins[pack] });
+        }
         // unified memory has no slower part
         if target <= home || (self.residence.unified && target == MemoryTier::RamWarm) {
             return Err(ResidencyError::NotColder { pack, tier: self.tier(pack)?, target });
@@ -343,7 +354,8 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
     fn close_holes(&mut self, tier: MemoryTier) -> Result<usize> {
         let held: Vec<Range> =
             (0..self.places.len()).filter(|&p| self.pins[p] > 0).filter_map(|p| self.places[p]).collect();
-        let inside = |pack: usize| self.scheduler.homes()[pack] == tier && self.scheduler.is_placed(pack);
+        let own = |pack: usize| !self.is_promoted(pack) && !self.caches.warmed[pack];
+        let inside = |pack: usize| self.scheduler.homes()[pack] == tier && self.scheduler.is_placed(pack) && own(pack);
         let of: BTreeMap<Range, usize> =
             (0..self.places.len()).filter(|&p| inside(p)).filter_map(|p| Some((self.places[p]?, p))).collect();
         let plan = self.pool(tier).defragment(|range| of.contains_key(range) && !held.contains(range));
@@ -366,6 +378,11 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
     /// Nobody has to wait for the pack: it is in VRAM, or on the way there, for good.
     pub fn stays(&self, pack: usize) -> bool {
         matches!(self.scheduler.arrival(pack), Some((Spot::Home, value)) if value <= self.passed.copies)
+    }
+
+    /// Likewise, and no cache or ring had anything to do with it: its address stays what it is.
+    pub fn is_settled(&self, pack: usize) -> bool {
+        self.residence.homes[pack] == MemoryTier::VramHot && self.stays(pack)
     }
 
     /// True while a lease holds the pack.
@@ -496,6 +513,9 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             return Err(ResidencyError::Source { pack, error });
         }
         self.scheduler.read(id);
+        if self.is_promoted(pack) {
+            self.caches.brought[pack] = Some(MemoryTier::DiskCold);
+        }
         self.seen[pack] = true;
         self.counters.reads += 1;
         self.counters.read_bytes += self.lengths[pack];
@@ -503,10 +523,14 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
     }
 
     fn copy(&mut self, pack: usize, from: Spot, to: Spot, after: u64) -> Result<u64> {
+        if from == Spot::Below {
+            self.caches.brought[pack].get_or_insert(MemoryTier::RamWarm);
+        }
         let (from, to) = (self.locate(pack, from)?, self.locate(pack, to)?);
         let value = self.store.copy(from, to, after);
         let value = value.map_err(|error| store(&format!("copy pack {pack}"), error))?;
         self.copied = value;
+        self.caches.left[pack] = value;
         self.counters.copies += 1;
         self.counters.copied_bytes += self.lengths[pack];
         Ok(value)
@@ -518,6 +542,7 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             (Spot::Slot(slot), _) => (MemoryTier::VramHot, Some(self.slots[slot])),
             (Spot::Staging(staging), _) => (MemoryTier::RamWarm, Some(self.staging[staging])),
             (Spot::Home, home) => (home, self.places[pack]),
+            (Spot::Below, _) => (MemoryTier::RamWarm, self.caches.below[pack]),
         };
         let range = range.ok_or(ResidencyError::NotHot { pack, tier })?;
         Ok((tier, Range { len: self.lengths[pack], ..range }))

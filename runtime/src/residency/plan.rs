@@ -15,6 +15,13 @@ pub enum Need {
     Tied,
     /// So small, or so often read, that it must be in VRAM.
     Always,
+    /// Read by some passes: one of `count` experts, of which a token needs `used`.
+    Expert {
+        /// Experts of its layer that a token goes through.
+        used: u32,
+        /// Experts of its layer.
+        count: u32,
+    },
 }
 
 impl Need {
@@ -39,6 +46,11 @@ pub struct PackTraffic {
 }
 
 impl PackTraffic {
+    /// One of many networks, of which a token needs some.
+    pub fn is_expert(&self) -> bool {
+        matches!(self.need, Need::Expert { .. })
+    }
+
     /// Bytes that it takes in memory.
     pub fn room(&self) -> u64 {
         self.len.next_multiple_of(NODE)
@@ -73,6 +85,12 @@ pub struct Plan {
     pub staging_bytes: u64,
     /// One slot more, in RAM, into which a pack that is looked up is read from disk.
     pub gather: bool,
+    /// Places in VRAM that experts take turns in.
+    pub cache: u32,
+    /// Places in RAM likewise, where not all of them fit into RAM; 0 on unified memory.
+    pub warm_cache: u32,
+    /// Bytes of one: the longest expert.
+    pub expert_bytes: u64,
     /// VRAM and RAM are the same memory.
     pub unified: bool,
 }
@@ -100,6 +118,33 @@ impl Plan {
     /// Bytes that the slots take in RAM, or in the one memory of a unified device beside the ring.
     pub fn host_slot_bytes(&self) -> u64 {
         (u64::from(self.staging) + u64::from(self.gather)) * self.staging_bytes
+    }
+
+    /// Bytes of one of so many `experts` that a token reads on average, those of them that no place in VRAM has, and those that no
+    /// place in RAM has either, were all equally likely.
+    pub(super) fn expert_traffic(
+        &self,
+        len: u64,
+        home: MemoryTier,
+        (used, count): (u32, u32),
+        experts: usize,
+    ) -> [u64; 3] {
+        let share = |bytes: u64, part: u64, all: u64| {
+            let bytes = u128::from(bytes) * u128::from(part) / u128::from(all.max(1));
+            u64::try_from(bytes).unwrap_or(u64::MAX)
+        };
+        let experts = experts as u64;
+        let without = |bytes, places: u32| share(bytes, experts.saturating_sub(u64::from(places)), experts);
+        let bytes = share(len, u64::from(used), u64::from(count));
+        let missed = if home == MemoryTier::VramHot { 0 } else { without(bytes, self.cache) };
+        let places = if self.unified { self.cache } else { self.cache.saturating_add(self.warm_cache) };
+        let read = if home == MemoryTier::DiskCold { without(bytes, places) } else { 0 };
+        [bytes, missed, read]
+    }
+
+    /// Bytes of the places that experts take turns in: in VRAM, and in RAM.
+    pub fn cache_bytes(&self) -> [u64; 2] {
+        [self.cache, self.warm_cache].map(|places| u64::from(places) * self.expert_bytes)
     }
 }
 

@@ -5,6 +5,7 @@
 //! loaded, and only the rings turn.
 
 use super::forecast::Wires;
+use super::mixture_planner::plan_mixture;
 use super::plan::{Limits, Need, PackTraffic, Plan, TooSmall, is_read, is_streamed};
 use super::spread::spread;
 use super::tier::MemoryTier;
@@ -56,6 +57,12 @@ pub fn plan(packs: &[PackTraffic], limits: Limits, wires: Wires) -> Result<Plan,
 /// As [`plan`], for packs that have `homes` now: those that are in a tier, or in a faster one, go before the others there, so that
 /// as few bytes as possible change their place.
 pub fn replan(packs: &[PackTraffic], limits: Limits, wires: Wires, homes: &[MemoryTier]) -> Result<Plan, TooSmall> {
+    let dense = |packs: &[PackTraffic]| replan_dense(packs, limits, wires, homes);
+    if packs.iter().any(PackTraffic::is_expert) { plan_mixture(packs, limits, dense) } else { dense(packs) }
+}
+
+/// As [`replan`], for packs of which every pass needs all.
+fn replan_dense(packs: &[PackTraffic], limits: Limits, wires: Wires, homes: &[MemoryTier]) -> Result<Plan, TooSmall> {
     let planner = Planner { homes, ..Planner::new(packs, limits, wires) };
     let rings = planner.rings();
     let plans = rings.iter().flat_map(|ring| planner.hosts(ring));
@@ -128,6 +135,7 @@ impl<'a> Planner<'a> {
             staging_bytes: self.staging_bytes,
             gather: false,
             unified: self.limits.unified,
+            ..Plan::default()
         };
         // RAM may still serve what is looked up, unless it is the same memory.
         let lookups = if nothing.unified { self.lookups(&nothing, free) } else { Some((Lookups::Gathered, free)) };

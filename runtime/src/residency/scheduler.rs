@@ -9,6 +9,8 @@ use super::MemoryTier;
 pub enum Spot {
     /// A place that it keeps: in VRAM or in pinned memory, by its home.
     Home,
+    /// The place in pinned memory that a pack keeps while a cache has it in VRAM.
+    Below,
     /// A slot of pinned memory, on the way from disk to the device.
     Staging(usize),
     /// A slot of VRAM, from its copy to its use.
@@ -130,6 +132,8 @@ enum Placed {
 pub struct PackScheduler {
     homes: Vec<MemoryTier>,
     placed: Vec<Placed>,
+    /// Of packs that a cache has in VRAM: the home that they go back to, and whether they are there.
+    below: Vec<Option<(MemoryTier, Placed)>>,
     unified: bool,
     /// Kernels read warm packs across the link, where they are.
     in_place: bool,
@@ -147,6 +151,7 @@ impl PackScheduler {
     pub fn new(homes: Vec<MemoryTier>, slots: usize, staging: usize, unified: bool) -> Self {
         Self {
             placed: vec![Placed::No; homes.len()],
+            below: vec![None; homes.len()],
             homes,
             unified,
             in_place: false,
@@ -220,6 +225,77 @@ impl PackScheduler {
         self.fetches.insert(at, fetch);
     }
 
+    /// Asks for a pack behind all others that are on their way.
+    pub fn expect(&mut self, pack: usize) {
+        if !self.stays(pack) && !self.has_fetch(pack) {
+            let fetch = self.fetch(pack, false);
+            self.fetches.push_back(fetch);
+        }
+    }
+
+    /// Makes VRAM the home of a pack for a while, with a place there that a cache gives it. `false`, with nothing changed, while
+    /// it is on its way somewhere else.
+    pub fn promote(&mut self, pack: usize) -> bool {
+        if self.below[pack].is_some() || self.has_fetch(pack) {
+            return false;
+        }
+        self.below[pack] = Some((self.homes[pack], self.placed[pack]));
+        (self.homes[pack], self.placed[pack]) = (MemoryTier::VramHot, Placed::No);
+        true
+    }
+
+    /// Ends what [`promote`](Self::promote) began. `false`, with nothing changed, while the pack [is busy](Self::is_busy).
+    pub fn demote(&mut self, pack: usize) -> bool {
+        if self.is_busy(pack) {
+            return false;
+        }
+        let Some(below) = self.below[pack].take() else { return false };
+        while let Some(at) = self.fetches.iter().position(|f| f.pack == pack) {
+            self.abandon(at);
+        }
+        (self.homes[pack], self.placed[pack]) = below;
+        true
+    }
+
+    /// The home that a pack has, or goes back to.
+    pub fn base(&self, pack: usize) -> MemoryTier {
+        self.below[pack].map_or(self.homes[pack], |(home, _)| home)
+    }
+
+    /// Gives a pack another home below VRAM, where it is not yet: a cache in RAM takes it in, or lets it go. `false`, with nothing
+    /// changed, while it is on its way.
+    pub fn rebase(&mut self, pack: usize, home: MemoryTier) -> bool {
+        if self.has_fetch(pack) {
+            return false;
+        }
+        match &mut self.below[pack] {
+            Some(below) => *below = (home, Placed::No),
+            None => (self.homes[pack], self.placed[pack]) = (home, Placed::No),
+        }
+        true
+    }
+
+    /// True where RAM holds the pack's bytes, beside VRAM or not.
+    pub fn is_warm(&self, pack: usize) -> bool {
+        let (home, placed) = self.below[pack].unwrap_or((self.homes[pack], self.placed[pack]));
+        home == MemoryTier::RamWarm && matches!(placed, Placed::Since(_))
+    }
+
+    /// True while a cache has the pack in VRAM, or brings it there.
+    pub fn is_promoted(&self, pack: usize) -> bool {
+        self.below[pack].is_some()
+    }
+
+    /// True while the pack is being read, or a lease holds a slot of it.
+    pub fn is_busy(&self, pack: usize) -> bool {
+        self.fetches.iter().any(|f| f.pack == pack && (f.stage == Stage::Reading || f.is_leased()))
+    }
+
+    /// True while the pack is on its way, or in a slot.
+    pub fn has_fetch(&self, pack: usize) -> bool {
+        self.fetches.iter().any(|f| f.pack == pack)
+    }
+
     /// Something that can be done now. It is taken for begun.
     pub fn next(&mut self, passed: Passed) -> Option<Action> {
         self.look_ahead();
@@ -230,8 +306,12 @@ impl PackScheduler {
     pub fn read(&mut self, id: u64) {
         let Some(at) = self.fetches.iter().position(|f| f.id == id) else { return };
         self.fetches[at].stage = Stage::Read;
-        if self.homes[self.fetches[at].pack] == MemoryTier::RamWarm {
-            self.placed[self.fetches[at].pack] = Placed::Since(0);
+        let pack = self.fetches[at].pack;
+        if self.homes[pack] == MemoryTier::RamWarm {
+            self.placed[pack] = Placed::Since(0);
+        }
+        if let Some((MemoryTier::RamWarm, below)) = &mut self.below[pack] {
+            *below = Placed::Since(0);
         }
         if self.unified {
             self.arrive(at, 0);
@@ -353,6 +433,7 @@ impl PackScheduler {
         }
         self.homes[pack] = home;
         self.placed[pack] = Placed::No;
+        self.below[pack] = None;
     }
 
     /// Gives the rings other lengths, all of their slots free. Nothing is on its way, and no lease holds anything.
@@ -371,7 +452,10 @@ impl PackScheduler {
 
     fn fetch(&mut self, pack: usize, urgent: bool) -> Fetch {
         self.next_id += 1;
-        let warm = self.homes[pack] == MemoryTier::RamWarm && self.placed[pack] != Placed::No;
+        let warm = match (self.homes[pack], self.below[pack]) {
+            (_, Some((home, placed))) => home == MemoryTier::RamWarm && placed != Placed::No,
+            (home, None) => home == MemoryTier::RamWarm && self.placed[pack] != Placed::No,
+        };
         if self.placed[pack] == Placed::No && self.homes[pack] != MemoryTier::DiskCold {
             self.placed[pack] = Placed::Coming;
         }
@@ -399,11 +483,15 @@ impl PackScheduler {
         let arrives = |f: &Fetch| f.stage == Stage::Read && self.homes[f.pack] == MemoryTier::VramHot;
         let at = self.fetches.iter().position(arrives).or_else(|| self.fetches.iter().position(waits))?;
         let Fetch { id, pack, stage, staging, .. } = self.fetches[at];
+        let from = match (staging, self.is_promoted(pack)) {
+            (Some(staging), _) => Spot::Staging(staging),
+            (None, true) => Spot::Below,
+            (None, false) => Spot::Home,
+        };
         // a warm pack that is being read for an earlier use is not there yet
-        if stage != Stage::Read || (staging.is_none() && !self.is_placed(pack)) {
+        if stage != Stage::Read || (from == Spot::Home && !self.is_placed(pack)) {
             return None;
         }
-        let from = staging.map_or(Spot::Home, Spot::Staging);
         let (to, after) = if self.homes[pack] == MemoryTier::VramHot {
             (Spot::Home, 0)
         } else {
@@ -419,6 +507,7 @@ impl PackScheduler {
         let into = match self.homes[pack] {
             MemoryTier::RamWarm => Spot::Home,
             MemoryTier::VramHot if self.unified => Spot::Home,
+            _ if matches!(self.below[pack], Some((MemoryTier::RamWarm, _))) => Spot::Below,
             _ if self.unified => Spot::Slot(self.take_slot(at, passed.compute, false)?.0),
             _ => {
                 let staging = self.take_staging(at, passed.copies)?;
@@ -490,7 +579,7 @@ impl PackScheduler {
         // copies run in order, so the next one into a slot waits for this one, if it was submitted
         fetch.slot.into_iter().for_each(|slot| self.slots[slot] = Slot::FreeAfter(fetch.until));
         fetch.staging.into_iter().for_each(|staging| self.staging[staging] = Slot::FreeAfter(0));
-        let brings = fetch.stage != Stage::Read || fetch.staging.is_some();
+        let brings = fetch.stage != Stage::Read || fetch.staging.is_some() || self.is_promoted(fetch.pack);
         if self.placed[fetch.pack] != Placed::Coming || !brings {
             return;
         }

@@ -154,8 +154,16 @@ fn with_rings(n: usize, len: u64, limits: Limits, (slots, staging): (u32, u32)) 
     };
     give(MemoryTier::VramHot, limits.vram - u64::from(slots) * len);
     give(MemoryTier::RamWarm, limits.ram - u64::from(staging) * len);
-    let plan =
-        Plan { homes, slots, slot_bytes: len, staging, staging_bytes: len, gather: false, unified: limits.unified };
+    let plan = Plan {
+        homes,
+        slots,
+        slot_bytes: len,
+        staging,
+        staging_bytes: len,
+        gather: false,
+        unified: limits.unified,
+        ..Plan::default()
+    };
     (packs, plan)
 }
 

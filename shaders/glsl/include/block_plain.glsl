@@ -28,6 +28,20 @@ void decode(uint64_t block, uint g, uint u, Scale s, out vec4 a, out vec4 b) {
   a = uintBitsToFloat(uvec4(low.x, high.x, low.y, high.y));
   b = uintBitsToFloat(uvec4(low.z, high.z, low.w, high.w));
 }
+
+#elif defined(DTYPE_F8_E4M3) || defined(DTYPE_F8_E5M2)
+const uint BLOCK = 32, BLOCK_BYTES = 32, GROUPS = 1, UNITS = 4;
+#define PLAIN 1
+#include "float8.glsl"
+float element(uint64_t row, uint k) {
+  const uint64_t at = row + k;
+  return float8s(uint(U16s(at & ~uint64_t(1)).at[0]) >> 8 * (uint(at) & 1) & 255).x;
+}
+void decode(uint64_t block, uint g, uint u, Scale s, out vec4 a, out vec4 b) {
+  const uvec2 w = U32x2s(block).at[u];
+  a = float8s(w.x);
+  b = float8s(w.y);
+}
 #endif
 
 #ifdef PLAIN

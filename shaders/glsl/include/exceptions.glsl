@@ -53,18 +53,12 @@ Exception exception_at(uint64_t entries, uint i, uint window) {
   return Exception(place >> 14, window * WINDOW + (place & (WINDOW - 1)), from_source(bits));
 }
 
-// What says where the exceptions of rows p + run t of a tile in a window are; its words can be on their way while others work.
-uvec4 words_of_run(Lists at, uint tile, uint window, uint p) {
-  const uint list = tile * at.windows + window;
-  U32s first = U32s(at.first + 4 * uint64_t(list));
+// The exceptions of rows p + run t of a tile in a window: first and end, as numbers of entries.
+uvec2 exceptions_of(Lists at, uint tile, uint window, uint p) {
+  const uint list = tile * at.windows + window, from = U32s(at.first).at[list];
   U16s starts = U16s(at.starts + 16 * uint64_t(list));
-  return uvec4(first.at[0], first.at[1], starts.at[p], starts.at[min(p + 1, 7)]);
+  return uvec2(from + uint(starts.at[p]), p < 7 ? from + uint(starts.at[p + 1]) : U32s(at.first).at[list + 1]);
 }
-
-// First and end of those, as numbers of entries.
-uvec2 run_of(uvec4 words, uint p) { return uvec2(words.x + words.z, p < 7 ? words.x + words.w : words.y); }
-
-uvec2 exceptions_of(Lists at, uint tile, uint window, uint p) { return run_of(words_of_run(at, tile, window, p), p); }
 
 // Writes the exceptions of a row over what the workgroup has put into their places.
 void put_exceptions(Lists at, Strip strip, F32sOut x) {

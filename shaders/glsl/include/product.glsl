@@ -56,16 +56,12 @@ void parts_of(uint tile, out Part w, out Part v) {
 
 bool is_gated() { return (a.fused & GATED) != 0; }
 
-// What x lacks, by the lanes of a subgroup that have added up squares.
-float squares_of_x() {
+// What x lacks; for whole subgroups.
+float factor_of_x() {
+  if ((a.fused & ENDS) == 0) return 1.0;
   float sum = 0.0;
-  if ((a.fused & ENDS) != 0) {
-    for (uint i = gl_SubgroupInvocationID; i < a.squares_count; i += gl_SubgroupSize) sum += F32s(a.squares).at[i];
-  }
-  return sum;
-}
-float factor_of_x(float squares) {
-  return (a.fused & ENDS) == 0 ? 1.0 : 1.0 / sqrt(subgroupAdd(squares) / float(a.columns_) + a.eps);
+  for (uint i = gl_SubgroupInvocationID; i < a.squares_count; i += gl_SubgroupSize) sum += F32s(a.squares).at[i];
+  return 1.0 / sqrt(subgroupAdd(sum) / float(a.columns_) + a.eps);
 }
 
 float written(uint i, float v) {

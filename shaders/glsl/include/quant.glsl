@@ -14,6 +14,9 @@ const uint BLOCK = 256, BLOCK_BYTES = 176, PIECE = 64, LOADS = 5;
 #elif defined(DTYPE_Q6_K)
 #define STAGED
 const uint BLOCK = 256, BLOCK_BYTES = 210, PIECE = 64;
+#elif defined(DTYPE_F8_E4M3) || defined(DTYPE_F8_E5M2)
+#include "float8.glsl"
+const uint BLOCK = 16, BLOCK_BYTES = 16, PIECE = 16, LOADS = 1;
 #endif
 const uint PIECES = BLOCK / PIECE;  // of a block; they divide every size of a subgroup
 
@@ -191,5 +194,15 @@ float product(uint j, uint offset, uint lane, X x) {
   const uint s0 = both(words[s], words[s + 1], shift), s1 = both(words[s + 1], words[s + 2], shift), left = 24 - 8 * l;
   const ivec4 scales = ivec4(s0 << left, s0 << (left - 16), s1 << left, s1 << (left - 16)) >> 24;
   return d * dot(vec4(scales), sum);
+}
+
+#elif defined(DTYPE_F8_E4M3) || defined(DTYPE_F8_E5M2)
+struct X { vec4 v[4]; };
+X prepare(vec4 x[4]) { return X(x); }
+void fetch(out uvec4 raw[LOADS], uint64_t strip, uint here, uint lane) { raw[0] = unit_of(strip, here, lane, 0); }
+float product(uvec4 raw[LOADS], uint lane, X x) {
+  vec4 sum = vec4(0.0);
+  [[unroll]] for (uint i = 0; i < 4; i++) sum = fma(float8s(raw[0][i]), x.v[i], sum);
+  return sum_of(sum);
 }
 #endif

@@ -1,6 +1,6 @@
 //! The elementwise kernels: activations, sums with a bias, capped logits.
 
-use symbiote_format::Activation::{self, GeluErf, GeluTanh, Silu};
+use symbiote_format::Activation::{self, ClampedSwiglu, GeluErf, GeluTanh, Silu};
 use symbiote_shaders::{ActivateArgs, AddArgs, CapArgs, VectorArgs};
 use symbiote_tests::blocks::Random;
 use symbiote_tests::kernel_rig::KernelRig;
@@ -14,8 +14,14 @@ const LOCALS: [u32; 2] = [64, 128];
 const GATES: [f32; 12] = [0.0, -0.0, 20.0, -20.0, 80.0, -80.0, 88.5, -88.5, 104.0, -104.0, 1e4, -1e4];
 
 /// Those with a gate and those without, with the kernel's numbers for them.
-const ACTIVATIONS: [(Activation, u32, bool); 5] =
-    [(Silu, 0, true), (GeluTanh, 1, true), (GeluErf, 2, true), (Silu, 0, false), (GeluTanh, 1, false)];
+const ACTIVATIONS: [(Activation, u32, bool); 6] = [
+    (Silu, 0, true),
+    (GeluTanh, 1, true),
+    (GeluErf, 2, true),
+    (ClampedSwiglu, 3, true),
+    (Silu, 0, false),
+    (GeluTanh, 1, false),
+];
 
 /// What an activation may be off by. Vulkan lets exp(x) be off by 3 + 2 |x| units in the last place and a quotient by 2.5. Where
 /// exp(-u) nears the greatest f32, results are below 1e-36 of x and may be 0.
@@ -24,7 +30,7 @@ pub(super) fn bound(activation: Activation, x: f64, y: f64) -> f64 {
         Silu => x,
         GeluTanh => gelu_exponent(x),
         GeluErf => return x.abs() * 4e-7,
-        Activation::ClampedSwiglu => unreachable!("it is not of one number"),
+        ClampedSwiglu => oracle::CLAMPED_GAIN * x,
     };
     // the error of exp matters as much as exp weighs in 1 + exp, and u is rounded too
     let weight = 1.0 / (1.0 + u.exp());
@@ -39,8 +45,9 @@ fn every_activation_width_and_magnitude() {
         let mut worst = Worst::new(format!("{activation:?}, gated: {gated}"));
         for width in WIDTHS {
             for magnitude in [1.0, 30.0, 1e4] {
-                for biases in [false, true] {
-                    check(&rig, (activation, code), (gated, biases), width, magnitude, &mut worst);
+                for (biases, interleaved) in [(false, false), (true, false), (true, gated)] {
+                    let told = Told { activation, code, gated, biases, interleaved };
+                    check(&rig, told, width, magnitude, &mut worst);
                 }
             }
         }
@@ -49,23 +56,35 @@ fn every_activation_width_and_magnitude() {
     rig.finish();
 }
 
-fn check(
-    rig: &KernelRig,
-    (activation, code): (Activation, u32),
-    (gated, biases): (bool, bool),
-    width: usize,
-    magnitude: f32,
-    worst: &mut Worst,
-) {
+/// What a kernel is told.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    activation: Activation,
+    /// The kernel's number for it.
+    code: u32,
+    gated: bool,
+    biases: bool,
+    /// Gate and up take turns.
+    interleaved: bool,
+}
+
+/// Two halves in turn.
+fn in_turn(row: &[f32]) -> Vec<f32> {
+    let (gate, up) = row.split_at(row.len() / 2);
+    gate.iter().zip(up).flat_map(|(gate, up)| [*gate, *up]).collect()
+}
+
+fn check(rig: &KernelRig, told: Told, width: usize, magnitude: f32, worst: &mut Worst) {
+    let Told { activation, code, gated, biases, interleaved } = told;
     let mut random = Random::new(4);
     let parts = 1 + usize::from(gated);
     // a token of GATES, as far as they fit, and one of random numbers
     let mut x: Vec<f32> = random.normals(2 * parts * width).iter().map(|x| x * magnitude).collect();
     x[..width].iter_mut().zip(GATES.iter().cycle()).for_each(|(x, gate)| *x = *gate);
     let bias = if biases { random.normals(2 * width) } else { vec![0.0; 2 * width] };
-    let pack = rig.upload("biases", &bias);
+    let pack = rig.upload("biases", &if interleaved { in_turn(&bias) } else { bias.clone() });
     let packs = rig.upload("packs", &[pack.address()]);
-    let vector = |first: usize| match biases {
+    let vector = |first: usize| match biases && (first == 0 || !interleaved) {
         true => VectorArgs::new(0, 4 * first as u32, VectorArgs::F32),
         false => VectorArgs::ABSENT,
     };
@@ -78,8 +97,10 @@ fn check(
             let (y, allowed) = match gated {
                 true => {
                     let gate = f64::from(x[i] + bias[i]);
+                    let clamped = activation == ClampedSwiglu;
+                    let (gate, up) = if clamped { (gate.min(7.0), up.clamp(-7.0, 7.0) + 1.0) } else { (gate, up) };
                     let y = oracle::activation(activation, gate);
-                    (y * up, (bound(activation, gate, y) + y.abs() * f64::from(f32::EPSILON)) * up.abs())
+                    (y * up, (bound(activation, gate, y) + 2.0 * y.abs() * f64::from(f32::EPSILON)) * up.abs())
                 }
                 false => {
                     let y = oracle::activation(activation, up);
@@ -91,6 +112,9 @@ fn check(
                 expected.set(t * y_stride + i, y, allowed);
             }
         }
+    }
+    if interleaved {
+        x = x.chunks_exact(parts * width).flat_map(in_turn).collect();
     }
     let x = rig.upload_rows("x", &x, parts * width, x_stride, tokens);
     for local in LOCALS {
@@ -107,9 +131,9 @@ fn check(
             group_rows: 0,
             experts: 0,
         };
-        let kernel = rig.kernel("activate", &[local, code, gated.into()], None);
+        let kernel = rig.kernel("activate", &[local, code, gated.into(), interleaved.into()], None);
         rig.run(&kernel, &args, [(width as u32).div_ceil(local), tokens as u32, 1]);
-        let case = format!("width {width} times {magnitude} local {local}, biases: {biases}");
+        let case = format!("width {width} times {magnitude} local {local}, biases: {biases}, in turn: {interleaved}");
         worst.check(&case, &rig.elements(&y), &expected);
     }
 }

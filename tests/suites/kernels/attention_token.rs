@@ -241,6 +241,7 @@ fn check(rig: &KernelRig, s: &Shape, kv_bytes: usize, worst: &mut Worst) {
             subgroup,
             subgroups,
             group as u32,
+            0,
             h.rope_dims as u32,
             (h.layout == Interleaved).into(),
             (h.staged != Nothing).into(),

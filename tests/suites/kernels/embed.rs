@@ -62,7 +62,7 @@ fn agrees_on(
                 part_count: matrix.parts.len() as u32,
                 columns: columns as u32,
                 x_stride: x_stride as u32,
-                pad: 0,
+                first: 0,
                 grid: matrix.grid(),
             };
             let kernel = rig.kernel(name, &constants(local), None);

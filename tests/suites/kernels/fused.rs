@@ -94,8 +94,11 @@ impl Weights {
     }
 }
 
+/// Checks one shape.
+type Check<'a> = dyn Fn(&KernelRig, Weights, &Kernel, &Shape, (&str, &mut Worst)) + 'a;
+
 /// Checks every shape of all weights by every size of a subgroup.
-fn sweep(fused: Fused, check: &dyn Fn(&KernelRig, Weights, &Kernel, &Shape, (&str, &mut Worst))) {
+fn sweep(fused: Fused, check: &Check<'_>) {
     let rig = KernelRig::open();
     for weights in WEIGHTS {
         let mut worst = Worst::new(format!("{weights:?} {fused:?}"));
@@ -225,7 +228,7 @@ fn activated(activation: Activation, (x, off): (f64, f64)) -> (f64, f64) {
 }
 
 fn gates(activation: Activation, code: u32, ends: bool) {
-    let fused = Fused { bits: MatmulArgs::GATED | u32::from(ends) * MatmulArgs::ENDS, activation: code };
+    let fused = Fused { bits: MatmulArgs::GATED + u32::from(ends) * MatmulArgs::ENDS, activation: code };
     sweep(fused, &|rig, weights, kernel, shape, (case, worst)| {
         let mut random = Random::new(3);
         // parts of W, then those of V

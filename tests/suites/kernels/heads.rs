@@ -247,20 +247,10 @@ fn check(rig: &KernelRig, s: &Shape, kv_bytes: usize, worst: &mut Worst) {
         let contents = |cache: &Buffer| match kv_bytes {
             4 => rig.elements(cache),
             2 => rig.elements_f16(cache),
-            _ => bytes(&rig.words(cache), row_bytes, d),
+            _ => kv_rows::elements(&rig.words(cache), d, KernelRig::POISON),
         };
         worst.check(&format!("{case} q"), &rig.elements(&x), &rows);
         worst.check(&format!("{case} k"), &contents(&cache_k), &k);
         worst.check(&format!("{case} v"), &contents(&cache_v), &v);
     }
-}
-
-/// The elements of rows of bytes; none where the row is still poison.
-fn bytes(words: &[u32], row_bytes: usize, head_dim: usize) -> Vec<Option<f64>> {
-    let rows = words.chunks_exact(row_bytes / 4);
-    let row = |words: &[u32]| match words.iter().all(|word| *word == KernelRig::POISON) {
-        true => vec![None; head_dim],
-        false => kv_rows::load_bytes(bytemuck::cast_slice(words), head_dim).into_iter().map(Some).collect(),
-    };
-    rows.flat_map(row).collect()
 }

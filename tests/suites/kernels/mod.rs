@@ -6,9 +6,12 @@
 //! | `expected` | what an output must hold, and the worst error of a kernel |
 //! | `matmul`, `embed` | every stored type, over parts in several packs |
 //! | `quant` | the kernel for quants on a GPU |
+//! | `scaled` | numbers of 8 bits with factors |
 //! | `packed`, `narrowed` | the same over packed parts, and over halves with exceptions |
 //! | `norm`, `heads`, `attention`, `activate` | the rest of a layer |
 //! | `attention_token`, `fused` | what a pass of one token does at once on a GPU |
+//! | `latent` | latent attention in front of the softmax |
+//! | `route` | the choice of experts |
 //!
 //! A kernel that relies on the size of a subgroup runs with every size of the device. Nothing else depends on the device.
 
@@ -19,8 +22,11 @@ mod embed;
 mod expected;
 mod fused;
 mod heads;
+mod latent;
 mod matmul;
 mod narrowed;
 mod norm;
 mod packed;
 mod quant;
+mod route;
+mod scaled;

@@ -4,7 +4,8 @@ use symbiote_format::Dtype;
 
 /// The type with this number; its name, or its number in words, where this program does not read it.
 pub(super) fn dtype(code: u32) -> Result<Dtype, String> {
-    let known = u16::try_from(code).ok().and_then(Dtype::from_code);
+    // what is not ggml's is beyond a byte
+    let known = u8::try_from(code).ok().and_then(|code| Dtype::from_code(code.into()));
     known.ok_or_else(|| name(code).map_or_else(|| format!("unknown type {code}"), String::from))
 }
 
@@ -14,11 +15,6 @@ fn name(code: u32) -> Option<&'static str> {
         5 => "Q4_3",
         9 => "Q8_1",
         15 => "Q8_K",
-        24 => "I8",
-        25 => "I16",
-        26 => "I32",
-        27 => "I64",
-        28 => "F64",
         31 => "Q4_0_4_4",
         32 => "Q4_0_4_8",
         33 => "Q4_0_8_8",

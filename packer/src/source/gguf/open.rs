@@ -99,7 +99,8 @@ fn stored(parts: &[Part]) -> Result<Vec<StoredTensor>, GgufError> {
                 return Err(GgufError::DuplicateTensor { name: t.name.into() });
             }
             let (name, shape) = (t.name.to_owned(), t.shape.clone());
-            tensors.push(StoredTensor { name, dtype: t.dtype, shape, file, offset: t.offset, len: t.len });
+            let (dtype, offset, len) = (t.dtype, t.offset, t.len);
+            tensors.push(StoredTensor { name, dtype, shape, file, offset, len, scales: None });
         }
     }
     Ok(tensors)

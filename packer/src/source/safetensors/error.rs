@@ -48,7 +48,9 @@ pub enum SafetensorsError {
         reason: String,
     },
     /// A stored type that this program does not read.
-    #[error("tensor {name} is stored as {dtype}: this program reads F32, F16 and BF16")]
+    #[error(
+        "tensor {name} is stored as {dtype}: this program reads F32, F16, BF16, and F8_E4M3 and F8_E5M2 with scales"
+    )]
     UnknownType {
         /// The tensor.
         name: String,

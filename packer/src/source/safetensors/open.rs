@@ -19,7 +19,7 @@ pub(crate) fn open(folder: &Path) -> Result<Checkpoint, Error> {
     let config = JsonObject::read(&config_path, limits::CONFIG_BYTES)?;
     let Some(json) = config else { return Err(SafetensorsError::NoConfig).at(folder) };
     let (architecture, rules) = architecture::by_config_json(&json).at(&config_path)?;
-    let Shards { weights, metadata: of_weights } = shards::read(folder)?;
+    let Shards { weights, metadata: of_weights, .. } = shards::read(folder)?;
     let vocabulary = architecture.vocabulary(Layout::HuggingFace, &weights.tensors).at(folder)?;
     let model = architecture::from_config_json(architecture, rules, &json, &weights.tensors, vocabulary);
     let model = model.at(&config_path)?;

@@ -13,7 +13,8 @@ use super::json::{JsonObject, wrong_type};
 use crate::error::{At, Error};
 use crate::limits;
 use crate::map::Map;
-use crate::source::{ForeignTensor, SourceFile, StoredTensor, Weights};
+use crate::source::mxfp4::{self, Bytes};
+use crate::source::{ForeignTensor, Place, SourceFile, StoredTensor, Weights};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -23,6 +24,23 @@ const PICKLES: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"]
 pub(super) struct Shards {
     pub weights: Weights,
     pub metadata: Vec<(String, String)>,
+    /// Tensors of bytes by their names halves of MXFP4, and foreign if they are not.
+    bytes: Vec<Bytes>,
+}
+
+impl Shards {
+    fn new() -> Self {
+        Self { weights: Weights::default(), metadata: Vec::new(), bytes: Vec::new() }
+    }
+
+    /// Joins halves of MXFP4.
+    fn joined(mut self) -> Self {
+        let (tensors, alone) = mxfp4::pair(std::mem::take(&mut self.bytes));
+        self.weights.tensors.extend(tensors);
+        let foreign = |b: Bytes| ForeignTensor { name: b.name, dtype: "U8".into(), file: b.place.file };
+        self.weights.foreign.extend(alone.into_iter().map(foreign));
+        self
+    }
 }
 
 /// Where the index says a tensor is.
@@ -42,7 +60,7 @@ pub(super) fn read(folder: &Path) -> Result<Shards, Error> {
 /// As [`read`], with tensors of other types put aside.
 pub(super) fn read_readable(folder: &Path) -> Result<Shards, Error> {
     let (paths, weight_map) = locate(folder)?;
-    let mut shards = Shards { weights: Weights::default(), metadata: Vec::new() };
+    let mut shards = Shards::new();
     let mut file_of = HashMap::new();
     for path in &paths {
         for name in add(&mut shards, SourceFile::open(path)?)? {
@@ -57,14 +75,14 @@ pub(super) fn read_readable(folder: &Path) -> Result<Shards, Error> {
             return Err(SafetensorsError::NotInShard { name, shard }).at(&folder.join(INDEX));
         }
     }
-    Ok(shards)
+    Ok(shards.joined())
 }
 
 /// The readable tensors of one file, by itself.
 pub(super) fn read_file(path: &Path) -> Result<Weights, Error> {
-    let mut shards = Shards { weights: Weights::default(), metadata: Vec::new() };
+    let mut shards = Shards::new();
     add(&mut shards, SourceFile::open(path)?)?;
-    Ok(shards.weights)
+    Ok(shards.joined().weights)
 }
 
 fn locate(folder: &Path) -> Result<(Vec<PathBuf>, WeightMap), Error> {
@@ -117,6 +135,10 @@ fn add(shards: &mut Shards, file: SourceFile) -> Result<Vec<String>, Error> {
         let Some(info) = header.info(name) else { continue };
         check_name(name).at(file.path())?;
         match dtype(info.dtype) {
+            Some(Dtype::U8) if mxfp4::SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) => {
+                let StoredTensor { name, shape, file, offset, .. } = tensor(name, Dtype::Mxfp4, info, number, data);
+                shards.bytes.push(Bytes { name, shape, place: Place { file, offset } });
+            }
             Some(dtype) => weights.tensors.push(tensor(name, dtype, info, number, data)),
             None => {
                 weights.foreign.push(ForeignTensor { name: name.clone(), dtype: info.dtype.to_string(), file: number })
@@ -134,18 +156,16 @@ fn check_name(name: &str) -> Result<(), SafetensorsError> {
     Ok(())
 }
 
-/// The type, where this program reads it.
+/// The type, where this program reads it: whole bytes of it have the same name here.
 fn dtype(stored: safetensors::Dtype) -> Option<Dtype> {
-    match stored {
-        safetensors::Dtype::F32 => Some(Dtype::F32),
-        safetensors::Dtype::F16 => Some(Dtype::F16),
-        safetensors::Dtype::BF16 => Some(Dtype::Bf16),
-        _ => None,
-    }
+    let name = stored.to_string();
+    Dtype::all().find(|dtype| dtype.block_len() == 1 && dtype.name() == name)
 }
 
 fn tensor(name: &str, dtype: Dtype, info: &TensorInfo, file: usize, data: u64) -> StoredTensor {
     let (start, end) = info.data_offsets;
-    let shape = info.shape.iter().map(|d| *d as u64).collect();
-    StoredTensor { name: name.into(), dtype, shape, file, offset: data + start as u64, len: (end - start) as u64 }
+    // a number alone is a list of one
+    let shape = if info.shape.is_empty() { vec![1] } else { info.shape.iter().map(|d| *d as u64).collect() };
+    let (offset, len) = (data + start as u64, (end - start) as u64);
+    StoredTensor { name: name.into(), dtype, shape, file, offset, len, scales: None }
 }

@@ -15,7 +15,7 @@ use crate::engine::kernels::{Batch, WIDE};
 use crate::engine::routes::Routes;
 use crate::engine::stages::Stages;
 use crate::engine::state::{ExpertActivations, stride};
-use crate::engine::weights::{ExpertProduct, Mixture, Shared};
+use crate::engine::weights::{ExpertProduct, Mixture, Shared, packs_of};
 use crate::gpu::Buffer;
 
 /// Rows that experts work on, in groups of one expert.
@@ -30,6 +30,18 @@ struct Groups {
     at: u64,
     /// x of the first row, and f32 from row to row.
     x: (u64, u32),
+}
+
+/// What the choice is made from, and where it goes.
+pub(super) struct RouteTo<'a> {
+    /// The router's.
+    pub logits: &'a Buffer,
+    /// Address of the experts' numbers.
+    pub chosen: u64,
+    /// Bytes from there to their weights.
+    pub weights: u64,
+    /// How many a token.
+    pub used: u32,
 }
 
 /// Rows sorted by expert, as the host tells the device.
@@ -70,13 +82,15 @@ impl Pass<'_> {
     pub(super) fn mixture(&self, s: &mut Stages<'_>, l: u32, m: &Mixture, n: &Buffer) -> Result<(), EngineError> {
         let (e, a) = (self.experts()?, self.expert_activations()?);
         self.matmul(s, &m.router, n, &a.logits, self.tokens, Into::Replace)?; // logits [tokens][experts, and 1]
-        self.route(s, m, e, a)?; //                                             chosen, weights [tokens][used]
+        let to = RouteTo { logits: &a.logits, chosen: a.chosen.address(), weights: self.weights_at(e), used: e.used };
+        self.route(s, m, e, to)?; //                                            chosen, weights [tokens][used]
         let pairs = self.tokens * e.used;
         let asked = if self.tokens > 1 || s.watches_routes() || !s.stay(&m.packs) {
             let len = u64::from(pairs) * 4;
             s.recorder().copy(&a.chosen, 0, &a.seen, 0, len);
             s.recorder().copy(&a.chosen, self.weights_at(e), &a.seen, self.weights_at(e), len);
-            Some(s.submit()?)
+            let ahead = self.route_ahead(s, l, e, a)?;
+            Some((s.submit()?, ahead))
         } else {
             None
         };
@@ -85,17 +99,25 @@ impl Pass<'_> {
         }
         let chosen = match asked {
             None => Vec::new(),
-            Some(ticket) => {
+            Some((ticket, ahead)) => {
                 if m.shared.is_some() {
                     s.submit()?;
                 }
                 s.wait(ticket)?;
-                self.seen(s, l, e, a)?
+                let chosen = self.seen(s, l, e, a)?;
+                s.expect_experts(l, self.tokens, &chosen)?;
+                ahead.map_or(Ok(()), |ahead| self.seen_ahead(s, ahead, a))?;
+                chosen
             }
         };
         let (groups, rows) = self.groups(s, m, n, chosen)?;
-        let expert_packs = |experts: &[u32]| experts.iter().map(|&i| m.packs[i as usize]).collect::<Vec<_>>();
+        let scales = packs_of(m.scales.iter().copied());
+        let expert_packs = |experts: &[u32]| {
+            let packs = experts.iter().map(|&i| m.packs[i as usize]);
+            packs.chain(scales.iter().copied()).collect::<Vec<_>>()
+        };
         if groups.experts.is_empty() {
+            s.need_settled(&scales)?;
             s.need_settled(&m.packs)?;
             self.run_experts(s, m, e, &groups, 0..groups.count)?;
         } else {
@@ -111,7 +133,7 @@ impl Pass<'_> {
         self.config.design.experts.as_ref().ok_or(EngineError::Activations)
     }
 
-    fn expert_activations(&self) -> Result<&ExpertActivations, EngineError> {
+    pub(super) fn expert_activations(&self) -> Result<&ExpertActivations, EngineError> {
         self.act.experts.as_ref().ok_or(EngineError::Activations)
     }
 
@@ -126,17 +148,23 @@ impl Pass<'_> {
         [0, pairs, 2 * pairs]
     }
 
-    fn route(&self, s: &mut Stages<'_>, m: &Mixture, e: &Experts, a: &ExpertActivations) -> Result<(), EngineError> {
+    pub(super) fn route(
+        &self,
+        s: &mut Stages<'_>,
+        m: &Mixture,
+        e: &Experts,
+        to: RouteTo<'_>,
+    ) -> Result<(), EngineError> {
         let [bias, score_bias] = self.vectors(s, [m.router_bias, m.score_bias])?;
         let args = RouteArgs {
             packs: s.tables()[0],
-            logits: a.logits.address(),
-            chosen: a.chosen.address(),
-            weights: a.chosen.address() + self.weights_at(e),
+            logits: to.logits.address(),
+            chosen: to.chosen,
+            weights: to.chosen + to.weights,
             bias,
             score_bias,
             experts: e.count,
-            used: e.used,
+            used: to.used,
             logits_stride: stride(m.router.rows),
             groups: e.groups,
             groups_used: e.groups_used,
@@ -151,7 +179,7 @@ impl Pass<'_> {
         let a = self.act;
         self.matmul(s, &shared.up, n, &a.up, self.tokens, Into::Replace)?;
         let hidden = self.activated(&a.up, &a.hidden, e.shared_ffn_size);
-        self.activate(s, [None; 2], hidden, self.tokens)?;
+        self.activate(s, [None; 2], hidden, self.tokens, false)?;
         self.matmul(s, &shared.down, &a.hidden, &self.expert_activations()?.shared, self.tokens, Into::Replace)
     }
 
@@ -167,7 +195,7 @@ impl Pass<'_> {
         let words: &[u32] = cast_slice(a.seen.bytes()?);
         let weights = &words[(self.batch * e.used) as usize..][..len];
         let mut chosen = words[..len].to_vec();
-        if let Some(other) = (self.tokens == 1).then(|| s.replayed(layer, e.used)).flatten() {
+        if let Some(other) = (self.tokens == 1).then(|| s.scripted(layer, e.used)).flatten() {
             s.recorder().update(&a.chosen, 0, cast_slice(&other)).barrier();
             chosen = other;
         }
@@ -254,7 +282,7 @@ impl Pass<'_> {
             group_rows: groups.rows,
             ..self.activated(&a.up, &a.hidden, e.ffn_size)
         };
-        self.activate(s, m.up_bias, activated, rows)?;
+        self.activate(s, m.up_bias, activated, rows, m.interleaved)?;
         let width = stride(self.config.hidden_size);
         let down =
             MatmulArgs { x: activated.y, x_stride: hidden, y: row(a.rows.address(), width), y_stride: width, ..args };

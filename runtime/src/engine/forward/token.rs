@@ -97,6 +97,12 @@ impl Pass<'_> {
         self.products(s, of.product, args, self.one(gated)).map(drop)
     }
 
+    /// Attention of this layer is one dispatch.
+    pub(super) fn attends_at_once(&self, layer: &Layer) -> bool {
+        let plain = layer.sinks.is_none() && layer.latent.is_none();
+        self.tokens == 1 && plain && self.kernels.attends_at_once(self.config)
+    }
+
     /// From q, k and v to what attention makes of them; k and v go into the cache.
     pub(super) fn attention_token(&self, s: &mut Stages<'_>, l: u32, layer: &Layer) -> Result<(), EngineError> {
         let (c, a) = (self.config, self.act);

@@ -25,13 +25,13 @@ impl Kernels {
         match form {
             Form::Packed { .. } => self.subgroups > 1,
             Form::Plain(dtype) => self.of_quants(dtype),
-            Form::Narrowed(_) => false,
+            Form::Narrowed(_) | Form::Scaled { .. } => false,
         }
     }
 
     /// One token's attention takes heads of this size in one dispatch.
     pub fn attends_at_once(&self, config: &ModelConfig) -> bool {
-        self.subgroups > 1 && config.head_dim.is_multiple_of(8)
+        self.subgroups > 1 && config.head_dim.is_multiple_of(8) && config.value_dim() == config.head_dim
     }
 
     /// Keys a stretch, of one token that sees so many.
@@ -67,6 +67,7 @@ impl Kernels {
             s,
             subgroups,
             group,
+            0,
             rope_dims,
             interleaved.into(),
             staged.into(),

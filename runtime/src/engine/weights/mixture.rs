@@ -1,9 +1,9 @@
 //! The weights of a mixture of experts.
 
 use symbiote_format::{Dtype, Experts, PackRole, TensorKind};
-use symbiote_shaders::PartArgs;
+use symbiote_shaders::{PartArgs, ScaleArgs};
 
-use super::{Finder, Operation, Place, Product, Vector};
+use super::{Finder, Form, Operation, Place, Product, ScaleTable, Vector, one_a_pack};
 use crate::engine::EngineError;
 
 /// A layer whose tokens go through some of many feed-forward networks.
@@ -17,7 +17,9 @@ pub struct Mixture {
     pub score_bias: Option<Vector>,
     /// gate and up of each expert: `[experts, 2 * ffn, hidden]`; one entry a form.
     pub up: Vec<ExpertProduct>,
-    /// Their biases `[experts, ffn]`.
+    /// Rows of gate and up take turns.
+    pub interleaved: bool,
+    /// Their biases `[experts, ffn]`; one `[experts, 2 * ffn]` where they take turns.
     pub up_bias: [Option<Vector>; 2],
     /// down of each expert: `[experts, hidden, ffn]`; one entry a form.
     pub down: Vec<ExpertProduct>,
@@ -25,6 +27,8 @@ pub struct Mixture {
     pub down_bias: Option<Vector>,
     /// The pack of each expert.
     pub packs: Vec<usize>,
+    /// Of every pack with factors of experts, one vector of them.
+    pub scales: Vec<Vector>,
     /// The network that every token goes through.
     pub shared: Option<Shared>,
 }
@@ -65,7 +69,21 @@ impl Mixture {
 
     pub(super) fn vectors(&self) -> Vec<Vector> {
         let biases = [self.router_bias, self.score_bias, self.up_bias[0], self.up_bias[1], self.down_bias];
-        biases.into_iter().flatten().collect()
+        biases.into_iter().flatten().chain(self.scales.iter().copied()).collect()
+    }
+}
+
+impl ScaleTable {
+    /// Puts in the record of tensor number `at` of an expert, of `count` that have `tensors`.
+    fn set(&mut self, expert: usize, at: usize, (count, tensors): (u32, &[Rows]), record: ScaleArgs) {
+        if self.records.is_empty() {
+            // a kernel looks records through by their first rows, those of other products too
+            let first_rows = tensors.iter().scan(0, |end, (_, rows)| Some(std::mem::replace(end, *end + rows)));
+            let of_one: Vec<_> = first_rows.map(|first_row| ScaleArgs { first_row, ..ScaleArgs::default() }).collect();
+            self.records = of_one.repeat(count as usize);
+            self.each = u32::try_from(tensors.len()).unwrap_or(u32::MAX);
+        }
+        self.records[expert * tensors.len() + at] = record;
     }
 }
 
@@ -79,7 +97,8 @@ impl Finder<'_> {
         let gated = self.has(Kind::SharedRouter, layer);
         let router =
             if gated { vec![(Kind::Router, count), (Kind::SharedRouter, 1)] } else { vec![(Kind::Router, count)] };
-        let up: &[Rows] = match self.has(Kind::ExpertGateUp, layer) {
+        let both = self.has(Kind::ExpertGateUp, layer);
+        let up: &[Rows] = match both {
             true => &[(Kind::ExpertGateUp, 2 * ffn)],
             false => &[(Kind::ExpertGate, ffn), (Kind::ExpertUp, ffn)],
         };
@@ -99,15 +118,29 @@ impl Finder<'_> {
         let packs = packs.filter(|(_, p)| p.role == PackRole::Expert.code() && p.layer == layer).map(|(pack, _)| pack);
         let packs: Vec<usize> = packs.collect();
         let bias = |kind, len| self.each_experts(kind, layer, count, len);
+        let interleaved = both && experts.interleaved;
+        if !interleaved && self.has(Kind::ExpertGateUpBias, layer) {
+            // no architecture has all of gate before all of up in one bias
+            return Err(EngineError::MissingTensor { kind: Kind::ExpertGateBias.name(), layer });
+        }
+        let mut scales = Vec::new();
+        let up = self.expert_products(layer, up, (count, hidden), &packs, &mut scales)?;
+        let down = self.expert_products(layer, down, (count, ffn), &packs, &mut scales)?;
+        one_a_pack(&mut scales);
         Ok(Mixture {
             router: self.operation(layer, &router, hidden)?,
             router_bias: self.optional(Kind::RouterBias, layer, count)?,
             score_bias: self.optional(Kind::ExpertScoreBias, layer, count)?,
-            up: self.expert_products(layer, up, (count, hidden), &packs)?,
-            up_bias: [bias(Kind::ExpertGateBias, ffn)?, bias(Kind::ExpertUpBias, ffn)?],
-            down: self.expert_products(layer, down, (count, ffn), &packs)?,
+            up,
+            interleaved,
+            up_bias: match interleaved {
+                true => [bias(Kind::ExpertGateUpBias, 2 * ffn)?, None],
+                false => [bias(Kind::ExpertGateBias, ffn)?, bias(Kind::ExpertUpBias, ffn)?],
+            },
+            down,
             down_bias: bias(Kind::ExpertDownBias, hidden)?,
             packs,
+            scales,
             shared: if wide > 0 { Some(shared()?) } else { None },
         })
     }
@@ -127,7 +160,7 @@ impl Finder<'_> {
         layer: u32,
         (count, expert): (u32, usize),
         (rows, columns): (u32, u32),
-    ) -> Result<(Dtype, Place<'_>), EngineError> {
+    ) -> Result<(usize, Dtype, Place<'_>), EngineError> {
         let found = self.all(kind, layer);
         let (rows, columns) = (u64::from(rows), u64::from(columns));
         let [one, first] = match found.len() {
@@ -143,16 +176,17 @@ impl Finder<'_> {
             u64::from(place.part.row.to_native()) == first as u64 * rows
                 && u64::from(place.part.rows.to_native()) == rows
         };
-        Ok((dtype, place.filter(whole).ok_or(EngineError::MissingExpert { layer, expert })?))
+        Ok((found[one], dtype, place.filter(whole).ok_or(EngineError::MissingExpert { layer, expert })?))
     }
 
-    /// Products over `tensors` of each of `count` experts, an expert's rows one after another in y.
+    /// Products over `tensors` of each of `count` experts, an expert's rows one after another in y; `scales` gets their factors.
     fn expert_products(
         &self,
         layer: u32,
         tensors: &[Rows],
         (count, columns): (u32, u32),
         packs: &[usize],
+        scales: &mut Vec<Vector>,
     ) -> Result<Vec<ExpertProduct>, EngineError> {
         let part_count = tensors.len();
         let mut products: Vec<Product> = Vec::new();
@@ -160,7 +194,7 @@ impl Finder<'_> {
             let pack = packs.get(expert).copied().ok_or(EngineError::MissingExpert { layer, expert })?;
             let mut first_row = 0;
             for (at, &(kind, rows)) in tensors.iter().enumerate() {
-                let (dtype, place) = self.expert_place(kind, layer, (count, expert), (rows, columns))?;
+                let (tensor, dtype, place) = self.expert_place(kind, layer, (count, expert), (rows, columns))?;
                 if place.pack as usize != pack {
                     return Err(EngineError::MissingExpert { layer, expert });
                 }
@@ -177,9 +211,15 @@ impl Finder<'_> {
                         paired: false,
                         table: 0,
                         grid: 0,
+                        scales: ScaleTable::default(),
                     });
                     products.len() - 1
                 });
+                if matches!(form, Form::Scaled { .. }) {
+                    let (record, vector) = self.scale(tensor, place.part.row.to_native(), first_row)?;
+                    products[found].scales.set(expert, at, (count, tensors), record);
+                    scales.push(vector);
+                }
                 products[found].parts[expert * part_count + at] =
                     PartArgs { pack: place.pack, offset: place.offset, rows, first_row, first_tile: 0 };
                 first_row += rows;

@@ -24,10 +24,12 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         if let Some(pack) = self.pins.iter().position(|pins| *pins > 0) {
             return Err(ResidencyError::Pinned { pack, pins: self.pins[pack] });
         }
-        for range in std::mem::take(&mut self.slots) {
+        self.empty_caches();
+        for range in std::mem::take(&mut self.slots).into_iter().chain(std::mem::take(&mut self.caches.vram)) {
             self.vram.give_back(range)?;
         }
-        for range in std::mem::take(&mut self.staging).into_iter().chain(self.gather.take()) {
+        let warm = std::mem::take(&mut self.caches.ram);
+        for range in std::mem::take(&mut self.staging).into_iter().chain(self.gather.take()).chain(warm) {
             self.ram.give_back(range)?;
         }
         self.scheduler.resize(residence.slots.0, residence.staging.0);
@@ -102,21 +104,26 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         };
         *self.pool_mut(tier) = pool;
         packs.into_iter().for_each(|(pack, range)| self.places[pack] = Some(range));
+        let Residence { slots: (slots, _), staging: (staging, _), .. } = self.residence;
         if tier == MemoryTier::RamWarm {
+            self.caches.ram = rings.split_off(rings.len().min(staging + usize::from(self.residence.gather > 0)));
             self.gather = if self.residence.gather > 0 { rings.pop() } else { None };
             self.staging = rings;
         } else {
+            self.caches.vram = rings.split_off(rings.len().min(slots));
             self.slots = rings;
         }
         Ok(())
     }
 
     fn places_within(&self, tier: MemoryTier, budget: Budget) -> Result<Places> {
-        let Residence { slots, staging, gather, .. } = self.residence;
+        let Residence { slots, staging, gather, cache, warm_cache, .. } = self.residence;
         let mut pool = self.pool(tier).under(budget)?;
         let rings = match tier {
-            MemoryTier::RamWarm => vec![(HOLDERS[2], staging), (HOLDERS[3], (usize::from(gather > 0), gather))],
-            _ => vec![(HOLDERS[1], slots)],
+            MemoryTier::RamWarm => {
+                vec![(HOLDERS[2], staging), (HOLDERS[3], (usize::from(gather > 0), gather)), (HOLDERS[4], warm_cache)]
+            }
+            _ => vec![(HOLDERS[1], slots), (HOLDERS[4], cache)],
         };
         let mut ranges = Vec::new();
         for (name, (count, len)) in rings {

@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::super::{Lease, Limits, MemoryTier, NomadPackManager, PackStore, Passed, ResidencyError};
+use super::super::{Lease, Limits, MemoryTier, NomadPackManager, PackStore, Passed, Residence, ResidencyError};
 use super::device::{Device, Disk, Judge, World, bytes_of};
 use super::model::Model;
 use crate::memory::{Budget, NODE};
@@ -31,6 +31,8 @@ pub struct Simulation {
     after: u64,
     /// Leases of work that was submitted, by its value.
     ending: Vec<(u64, Vec<usize>)>,
+    /// Who has the places of the caches in VRAM and in RAM.
+    cached: [Vec<Option<usize>>; 2],
     /// The work that read the gather slot last.
     gathered: u64,
     pub steps: u64,
@@ -52,6 +54,7 @@ impl Simulation {
         let [vram, ram] = model.bytes(&residence);
         let lengths = model.traffic.iter().map(|pack| pack.len).collect();
         let homes = residence.homes.clone();
+        let cached = places(&residence);
         let max_block = rng.random_range(1..60) * NODE;
         let make = |residence, lengths| {
             let effects = (Device::new(&world), Disk(Rc::clone(&world)), Box::new(Judge(packs.clone())) as Box<_>);
@@ -64,7 +67,21 @@ impl Simulation {
         let heard = Arc::clone(&cancel);
         manager.cancel_on(Box::new(move || heard.load(Ordering::Relaxed)));
         let (leases, ending) = (Vec::new(), Vec::new());
-        Self { rng, world, manager, model, homes, cancel, leases, after: 0, ending, gathered: 0, steps: 0, squeezed: 0 }
+        Self {
+            rng,
+            world,
+            manager,
+            model,
+            homes,
+            cancel,
+            leases,
+            after: 0,
+            ending,
+            cached,
+            gathered: 0,
+            steps: 0,
+            squeezed: 0,
+        }
     }
 
     fn one_in(&mut self, n: u32) -> bool {
@@ -138,6 +155,9 @@ impl Simulation {
             let stay = usable.iter().all(|&pack| self.manager.stays(pack));
             let groups = usable.chunks(if stay { usable.len().max(1) } else { most });
             for group in groups {
+                if self.one_in(3) {
+                    self.cache()?;
+                }
                 let held: usize = self.leases.iter().map(|lease| lease.packs().len()).sum();
                 let more = held + group.len() <= self.manager.residence().slots.0 && self.one_in(6);
                 if !more && !group.iter().all(|&pack| self.manager.stays(pack)) {
@@ -159,6 +179,28 @@ impl Simulation {
             self.manager.store().wait(Passed { compute: last, copies: 0 }, Duration::ZERO).unwrap();
         }
         Ok(())
+    }
+
+    /// A cache takes a pack in, which may come at once.
+    fn cache(&mut self) -> Result<(), ResidencyError> {
+        let which = self.rng.random_range(0..2);
+        let tier = [MemoryTier::VramHot, MemoryTier::RamWarm][which];
+        let pack = self.rng.random_range(0..self.homes.len());
+        if self.cached[which].is_empty() || !self.manager.can_enter(tier, pack) {
+            return Ok(());
+        }
+        let slot = self.rng.random_range(0..self.cached[which].len());
+        let evicted = self.cached[which][slot];
+        if !evicted.is_none_or(|evicted| self.manager.can_leave(tier, evicted)) {
+            return Ok(());
+        }
+        self.manager.promote(tier, slot, pack, evicted).unwrap();
+        self.cached[which][slot] = Some(pack);
+        match self.rng.random_range(0..4) {
+            0 => self.manager.demand(&[pack]),
+            1 => self.manager.expect(&[pack]),
+            _ => Ok(()),
+        }
     }
 
     /// False for a pack that was unloaded to where no ring brings it from.
@@ -273,6 +315,7 @@ impl Simulation {
             Err(error) => panic!("{error}"),
         }
         assert_eq!(self.manager.counters(), before, "nothing is read or waited for");
+        self.cached = places(&next);
         self.homes = next.homes;
         let [hot, warm] = self.world.borrow().held();
         assert!(hot <= vram && warm <= ram, "{hot} of {vram}, {warm} of {ram}");
@@ -320,7 +363,8 @@ impl Simulation {
         assert_eq!(shares.iter().map(|share| share.packs).sum::<usize>(), self.homes.len());
         for pack in 0..self.homes.len() {
             let tier = self.manager.tier(pack).unwrap();
-            assert!(tier == self.homes[pack] || tier == MemoryTier::DiskCold);
+            let cached = self.cached.iter().flatten().any(|held| *held == Some(pack));
+            assert!(tier == self.homes[pack] || tier == MemoryTier::DiskCold || cached);
         }
     }
 
@@ -328,6 +372,7 @@ impl Simulation {
     fn end(&mut self) {
         self.manager.forget();
         self.manager.pump().unwrap();
+        self.manager.empty_caches();
         for pack in 0..self.homes.len() {
             assert!(!self.manager.is_pinned(pack).unwrap(), "pack {pack} is pinned for good");
             if self.homes[pack] != MemoryTier::Hibernating {
@@ -338,4 +383,9 @@ impl Simulation {
         self.books();
         while self.world.borrow_mut().advance() {}
     }
+}
+
+/// Places of the caches, nobody's yet.
+fn places(residence: &Residence) -> [Vec<Option<usize>>; 2] {
+    [residence.cache.0, residence.warm_cache.0].map(|count| vec![None; count])
 }

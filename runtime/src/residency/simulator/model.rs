@@ -26,13 +26,14 @@ impl Model {
             let pack = model.add(rng.random_range(1..=longest), need);
             model.tables.push(pack);
         }
+        let experts = rng.random_range(0..3) == 0;
         for _ in 0..rng.random_range(1..5) {
             let norm = model.add(rng.random_range(1..=NODE), Need::Always);
             model.operations.push(vec![norm]);
             for _ in 0..rng.random_range(1..4) {
                 let packs = rng.random_range(1..5);
-                let packs =
-                    (0..packs).map(|_| model.add(rng.random_range(longest / 2..=longest).max(1), Need::EveryPass));
+                let need = if experts { Need::Expert { used: 1, count: packs } } else { Need::EveryPass };
+                let packs = (0..packs).map(|_| model.add(rng.random_range(longest / 2..=longest).max(1), need));
                 let packs = packs.collect();
                 model.operations.push(packs);
             }
@@ -71,6 +72,8 @@ impl Model {
             slots: (p.slots as usize, p.slot_bytes),
             staging: (p.staging as usize, p.staging_bytes),
             gather: if p.gather { p.staging_bytes } else { 0 },
+            cache: (p.cache as usize, p.expert_bytes),
+            warm_cache: (p.warm_cache as usize, p.expert_bytes),
             unified: p.unified,
             verify,
         })
@@ -91,6 +94,8 @@ impl Model {
             slots: (rng.random_range(1..8), longest),
             staging: (if unified { 0 } else { rng.random_range(1..5) }, longest),
             gather: longest,
+            cache: (rng.random_range(0..5), longest),
+            warm_cache: (if unified { 0 } else { rng.random_range(0..5) }, longest),
             unified,
             verify: rng.random(),
         }
@@ -103,6 +108,7 @@ impl Model {
             self.traffic.iter().zip(&r.homes).filter(|(_, home)| **home == tier).map(|(pack, _)| pack.room()).sum()
         };
         let (slots, staging) = (r.slots.0 as u64 * room(r.slots.1), r.staging.0 as u64 * room(r.staging.1));
-        [rooms(MemoryTier::VramHot) + slots, rooms(MemoryTier::RamWarm) + staging + room(r.gather)]
+        let [cache, warm] = [r.cache, r.warm_cache].map(|(count, len)| count as u64 * room(len));
+        [rooms(MemoryTier::VramHot) + slots + cache, rooms(MemoryTier::RamWarm) + staging + room(r.gather) + warm]
     }
 }

@@ -14,7 +14,16 @@ pub(super) type Shared = Rc<RefCell<World>>;
 /// Packs of a node each.
 fn residence(homes: &[MemoryTier]) -> Residence {
     let (slots, staging) = ((2, NODE), (2, NODE));
-    Residence { homes: homes.to_vec(), slots, staging, gather: NODE, unified: false, verify: true }
+    Residence {
+        homes: homes.to_vec(),
+        slots,
+        staging,
+        gather: NODE,
+        cache: (0, 0),
+        warm_cache: (0, 0),
+        unified: false,
+        verify: true,
+    }
 }
 
 /// A manager of packs of so many nodes, with budgets of so many.
