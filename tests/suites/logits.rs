@@ -140,8 +140,9 @@ fn tokens_go_to_the_experts_that_transformers_chose() {
     }
 }
 
-/// Weights of 8 bits with scales of blocks, rows and tensors; the last is a mixture of experts.
-const FLOAT8: [&str; 4] = ["tiny-llama-fp8", "tiny-qwen3-fp8", "tiny-mistral-fp8", "tiny-qwen3moe-fp8"];
+/// Weights of 8 bits with scales of blocks, rows and tensors; the last two are mixtures of experts.
+const FLOAT8: [&str; 5] =
+    ["tiny-llama-fp8", "tiny-qwen3-fp8", "tiny-mistral-fp8", "tiny-qwen3moe-fp8", "tiny-deepseek3-fp8"];
 
 /// Against transformers on each weight multiplied by its scale, as one batch, in batches of 7 and token by token; and against the
 /// oracle.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::pack_table::PackTable;
 use super::{EngineError, ExpertPager, LoadProgress, Packs, Profile, RouteListener, RouteScript, Routes};
-use crate::gpu::{Gpu, Pipeline, QueueKind, Recorder, Ticket};
+use crate::gpu::{DeviceKind, Gpu, Pipeline, QueueKind, Recorder, Ticket};
 use crate::residency::{Lease, MemoryTier};
 
 /// Packs that arrive together before work that reads them is submitted: of a ring of slots, a third; one third is then being
@@ -243,9 +243,23 @@ impl<'a> Stages<'a> {
         Ok(ticket)
     }
 
+    /// Waking up takes longer than many a wait, but the CPU that a device is must not be kept busy.
+    fn spins(&self) -> bool {
+        self.gpu.info().kind != DeviceKind::Cpu
+    }
+
     /// Waits for submitted work, while packs keep coming.
     pub fn wait(&mut self, ticket: Ticket) -> Result<(), EngineError> {
         const PATIENCE: std::time::Duration = std::time::Duration::from_micros(500);
+        if self.spins() {
+            let start = std::time::Instant::now();
+            while start.elapsed() < PATIENCE {
+                if self.gpu.passed(QueueKind::Compute)? >= ticket.value() {
+                    return Ok(self.gpu.wait(ticket)?);
+                }
+                std::hint::spin_loop();
+            }
+        }
         while !self.gpu.wait_for(ticket, PATIENCE)? {
             self.packs.pump()?;
         }

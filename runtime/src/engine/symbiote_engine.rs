@@ -129,6 +129,9 @@ impl SymbioteEngine {
         let (how, known) = ((options.oracle, !options.no_prefetch), pak.coaccess().cloned());
         let pager = ExpertPager::new(&weights.expert_packs(), experts, &residence, known, how);
         let packs = NomadPackManager::new(lengths, residence, effects, memory.budgets(), gpu.info().max_buffer_bytes)?;
+        let mut packs = packs;
+        // what every token needs comes with the first one, experts as they are chosen and when nothing else is read
+        packs.fill(weights.expert_packs().into_iter().flatten().flatten().copied())?;
         let profile = options.profile.then(|| Profile::new(&gpu).map(RefCell::new)).transpose()?;
         Ok(Self {
             pak,

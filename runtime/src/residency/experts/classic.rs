@@ -87,3 +87,19 @@ impl ExpertPolicy for Classic {
         &self.clock
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn use_meaning_and_recency_count() {
+        let mut classic = Classic::new(ExpertShape { layers: 1, experts: 4, used: 1 });
+        [0, 0, 0, 1].iter().for_each(|&e| classic.update_predictor(0, &[e]));
+        let sum = |classic: &Classic| [0, 1, 2].map(|e| (classic.probability(e) * 1000.0).round());
+        assert_eq!(sum(&classic), [650.0, 433.0, 200.0]);
+        classic.seed(&[0.0, 0.0, 7.0, 3.5]);
+        assert_eq!(sum(&classic), [650.0, 433.0, 500.0]);
+        assert!(classic.next_use(0, 1) < classic.next_use(2, 1));
+    }
+}
