@@ -13,9 +13,10 @@ use symbiote_tests::fixtures;
 const MIB: u64 = 1 << 20;
 
 /// Dense and of experts, coded and not.
-const MODELS: [(&str, Codec); 5] = [
+const MODELS: [(&str, Codec); 6] = [
     ("tiny-llama-bf16-tied", Codec::P12),
     ("tiny-llama", Codec::Raw),
+    ("tiny-llama/tiny-llama-q8_0.gguf", Codec::Raw),
     ("tiny-qwen3moe", Codec::Raw),
     ("tiny-qwen2moe", Codec::Raw),
     ("tiny-qwen3moe-fp8", Codec::Raw),
@@ -26,7 +27,7 @@ const MODELS: [(&str, Codec); 5] = [
 pub enum Machine {
     /// As this one's is: where that is a CPU, RAM.
     Own,
-    /// As memory that the host does not reach: packs go there through pinned memory, by copies.
+    /// As memory that the host does not reach: packs go there through pinned memory, by copies. Kernels are a GPU's.
     Discrete,
 }
 
@@ -52,6 +53,7 @@ fn open(pak: &Path, caps: Caps) -> Result<SymbioteEngine, EngineError> {
         // other tests take and give memory meanwhile
         ram_held: Some(0),
         link: caps.link,
+        like_gpu: caps.machine == Machine::Discrete,
         context: Some(64),
         batch: Some(16),
         verify: true,
@@ -77,7 +79,7 @@ fn logits(engine: &mut SymbioteEngine) -> Vec<u32> {
 
 /// An archive of many small packs.
 pub fn archive(folder: &Path, fixture: &str, codec: Codec) -> PathBuf {
-    let pak = folder.join(format!("{fixture}-{codec}.pak"));
+    let pak = folder.join(format!("{}-{codec}.pak", fixture.replace('/', "-")));
     let policy = Policy::new(Target::Run, Choice::Only(codec)).unwrap();
     let options = ConvertOptions { policy, pack_size: 4096, force: true, ..ConvertOptions::default() };
     convert(&fixtures::path(fixture), &pak, &options, &()).unwrap();

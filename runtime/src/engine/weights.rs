@@ -13,6 +13,7 @@ use symbiote_format::{Archive, ArchivedIndex, ArchivedPart, Codec, Dtype, ModelC
 use symbiote_shaders::{PartArgs, VectorArgs};
 
 use super::EngineError;
+use super::kernels::Kernels;
 use crate::residency::{Need, PackTraffic};
 
 pub use heads::HeadNorms;
@@ -98,8 +99,10 @@ pub struct Product {
     pub parts: Vec<PartArgs>,
     /// Tiles of the parts.
     pub tiles: u32,
-    /// Rows of a tile.
+    /// Rows of a tile; of W and of V together where these go side by side.
     pub tile_rows: u32,
+    /// The parts are those of W, then those of V, alike.
+    pub paired: bool,
     /// Device address of the parts, once they are there.
     pub table: u64,
     /// Device address of the grid that the stored type refers to, or of the scales' table, likewise; 0 if there is none.
@@ -159,7 +162,7 @@ pub struct Layer {
 #[derive(Clone, Debug)]
 pub enum Ffn {
     /// One network for every token.
-    Dense(Dense),
+    Dense(Box<Dense>),
     /// Some of many networks, chosen token by token.
     Mixture(Box<Mixture>),
 }
@@ -169,6 +172,8 @@ pub enum Ffn {
 pub struct Dense {
     /// gate and up: `[2 * ffn, hidden]`; without a gate `[ffn, hidden]`.
     pub up: Operation,
+    /// The same rows, a tile of gate's with as many of up's, where a product of one token gates what it makes.
+    pub gated: Option<Operation>,
     /// Biases of gate and up `[ffn]`.
     pub up_bias: [Option<Vector>; 2],
     /// down: `[hidden, ffn]`.
@@ -193,11 +198,11 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads the tables of `archive`; of products with so many rows of a form, a workgroup takes `tile_rows`.
-    pub fn new(archive: &Archive<'_>, tile_rows: &dyn Fn(Form, u32) -> u32) -> Result<Self, EngineError> {
+    /// Reads the tables of `archive` for the products of `kernels`.
+    pub fn new(archive: &Archive<'_>, kernels: &Kernels) -> Result<Self, EngineError> {
         use TensorKind as Kind;
         let config = archive.config();
-        let find = Finder::new(archive, tile_rows);
+        let find = Finder::new(archive, kernels);
         let layers = (0..config.layer_count).map(|l| find.layer(config, l)).collect::<Result<_, _>>()?;
         let hidden = config.hidden_size;
         let head = if config.tied_embeddings { Kind::TokenEmbedding } else { Kind::Output };
@@ -218,17 +223,61 @@ impl Weights {
 }
 
 impl Product {
+    /// The parts, those of W where there are V's.
+    pub fn own_parts(&self) -> &[PartArgs] {
+        &self.parts[..self.parts.len() / (1 + usize::from(self.paired))]
+    }
+
     /// Runs of tiles that lie in `packs`.
     pub fn tiles_in(&self, packs: &[usize]) -> Vec<Range<u32>> {
-        let ends = self.parts.iter().skip(1).map(|part| part.first_tile).chain([self.tiles]);
+        let parts = self.own_parts();
+        let ends = parts.iter().skip(1).map(|part| part.first_tile).chain([self.tiles]);
         let mut runs: Vec<Range<u32>> = Vec::new();
-        for (part, end) in self.parts.iter().zip(ends).filter(|(part, _)| packs.contains(&(part.pack as usize))) {
+        for (part, end) in parts.iter().zip(ends).filter(|(part, _)| packs.contains(&(part.pack as usize))) {
             match runs.last_mut() {
                 Some(run) if run.end == part.first_tile => run.end = end,
                 _ => runs.push(part.first_tile..end),
             }
         }
         runs
+    }
+}
+
+impl Operation {
+    /// Its products of one token take on what lies beside them.
+    pub fn fuses(&self, kernels: &Kernels) -> bool {
+        self.products.iter().all(|product| kernels.fuses(product.form))
+    }
+
+    /// The product whose first `width` rows are W and the others V, as one that goes through both side by side; none where their
+    /// parts differ, or are of several forms.
+    fn gated(&self, width: u32) -> Option<Self> {
+        let [product] = &self.products[..] else { return None };
+        let (w, v) = product.parts.split_at(product.parts.len() / 2);
+        let alike =
+            |(w, v): (&PartArgs, &PartArgs)| (w.pack, w.rows, w.first_row + width) == (v.pack, v.rows, v.first_row);
+        if w.len() != v.len() || self.rows != 2 * width || !w.iter().zip(v).all(alike) {
+            return None;
+        }
+        let of_each = product.form.pair_rows(product.tile_rows)?;
+        let mut product = Product { paired: true, tiles: 0, ..product.clone() };
+        for part in &mut product.parts[..w.len()] {
+            part.first_tile = product.tiles;
+            product.tiles += part.rows.div_ceil(of_each);
+        }
+        Some(Self { rows: width, products: vec![product], packs: self.packs.clone(), scales: Vec::new() })
+    }
+}
+
+impl Form {
+    /// Rows of W, and of V, of a tile of both that has so many.
+    fn pair_rows(self, tile_rows: u32) -> Option<u32> {
+        match self {
+            Self::Packed { .. } => Some(tile_rows), // these are as they are stored
+            Self::Plain(_) | Self::Narrowed(_) | Self::Scaled { .. } => {
+                tile_rows.is_multiple_of(2).then_some(tile_rows / 2)
+            }
+        }
     }
 }
 
@@ -262,7 +311,10 @@ impl Layer {
         all.extend(self.qkv.products.iter_mut().chain(&mut self.output.product.products));
         all.extend(self.latent.iter_mut().flat_map(|latent| latent.products_mut()));
         match &mut self.ffn {
-            Ffn::Dense(ffn) => all.extend(ffn.up.products.iter_mut().chain(&mut ffn.down.product.products)),
+            Ffn::Dense(ffn) => {
+                let gated = ffn.gated.iter_mut().flat_map(|gated| &mut gated.products);
+                all.extend(ffn.up.products.iter_mut().chain(gated).chain(&mut ffn.down.product.products));
+            }
             Ffn::Mixture(mixture) => all.extend(mixture.products_mut()),
         }
         all
@@ -367,7 +419,7 @@ pub fn packs_of(vectors: impl IntoIterator<Item = Vector>) -> Vec<usize> {
 struct Finder<'a> {
     index: &'a ArchivedIndex,
     scale_block: Option<[u32; 2]>,
-    tile_rows: &'a dyn Fn(Form, u32) -> u32,
+    kernels: &'a Kernels,
     /// By kind and layer; several where each expert has its own.
     tensors: HashMap<(u16, u32), Vec<usize>>,
     /// The rows of every tensor, in order.
@@ -383,7 +435,7 @@ struct Place<'a> {
 }
 
 impl<'a> Finder<'a> {
-    fn new(archive: &'a Archive<'a>, tile_rows: &'a dyn Fn(Form, u32) -> u32) -> Self {
+    fn new(archive: &'a Archive<'a>, kernels: &'a Kernels) -> Self {
         let (index, scale_block) = (archive.index(), archive.config().design.scale_block);
         let mut places = vec![Vec::new(); index.tensors.len()];
         for (pack, p) in (0u32..).zip(index.packs.iter()) {
@@ -398,7 +450,7 @@ impl<'a> Finder<'a> {
         for (i, t) in index.tensors.iter().enumerate() {
             tensors.entry((t.kind.to_native(), t.layer.to_native())).or_default().push(i);
         }
-        Self { index, scale_block, tile_rows, tensors, places }
+        Self { index, scale_block, kernels, tensors, places }
     }
 
     fn has(&self, kind: TensorKind, layer: u32) -> bool {
@@ -493,7 +545,7 @@ impl<'a> Finder<'a> {
             ffn_norm: self.norm(c, [Kind::FfnNorm, Kind::FfnNormBias], l)?,
             ffn: match &c.design.experts {
                 Some(experts) if self.has(Kind::Router, l) => Ffn::Mixture(Box::new(self.mixture(experts, l, hidden)?)),
-                _ => Ffn::Dense(self.dense(c, l)?),
+                _ => Ffn::Dense(Box::new(self.dense(c, l)?)),
             },
         })
     }
@@ -506,9 +558,13 @@ impl<'a> Finder<'a> {
             (false, true) => vec![(Kind::FfnGate, ffn), (Kind::FfnUp, ffn)],
             (false, false) => vec![(Kind::FfnUp, ffn)],
         };
+        let up = self.operation(l, &up, hidden)?;
+        let up_bias = [self.optional(Kind::FfnGateBias, l, ffn)?, self.optional(Kind::FfnUpBias, l, ffn)?];
+        let gates = c.design.gated && up_bias == [None; 2] && up.fuses(self.kernels);
         Ok(Dense {
-            up: self.operation(l, &up, hidden)?,
-            up_bias: [self.optional(Kind::FfnGateBias, l, ffn)?, self.optional(Kind::FfnUpBias, l, ffn)?],
+            gated: gates.then(|| up.gated(ffn)).flatten(),
+            up,
+            up_bias,
             down: Output {
                 product: self.operation(l, &[(Kind::FfnDown, hidden)], ffn)?,
                 bias: self.optional(Kind::FfnDownBias, l, hidden)?,
@@ -527,20 +583,20 @@ impl<'a> Finder<'a> {
     /// A product over tensors of `(kind, rows)`, their rows one after another in y.
     fn operation(&self, layer: u32, tensors: &[(TensorKind, u32)], columns: u32) -> Result<Operation, EngineError> {
         let mut operation = Operation { rows: 0, products: Vec::new(), packs: Vec::new(), scales: Vec::new() };
-        let all_rows = tensors.iter().map(|(_, rows)| rows).sum();
         for &(kind, rows) in tensors {
             let tensor = self.tensor(kind, layer)?;
             let dtype = self.dtype(tensor, rows, columns)?;
             for &Place { pack, offset, part } in &self.places[tensor] {
-                let form = self.form(part, dtype, columns, all_rows)?;
+                let form = self.form(part, dtype, columns)?;
                 let at = operation.products.iter().position(|p| p.form == form).unwrap_or_else(|| {
-                    let tile_rows = (self.tile_rows)(form, all_rows);
+                    let tile_rows = self.kernels.tile_rows(form);
                     operation.products.push(Product {
                         form,
                         columns,
                         parts: Vec::new(),
                         tiles: 0,
                         tile_rows,
+                        paired: false,
                         table: 0,
                         grid: 0,
                         scales: ScaleTable::default(),
@@ -573,8 +629,8 @@ impl<'a> Finder<'a> {
 }
 
 impl Finder<'_> {
-    /// What kernels find in a part of rows that the source stored as `dtype`; `all_rows` are those of its operation.
-    fn form(&self, part: &ArchivedPart, dtype: Dtype, columns: u32, all_rows: u32) -> Result<Form, EngineError> {
+    /// What kernels find in a part of rows that the source stored as `dtype`.
+    fn form(&self, part: &ArchivedPart, dtype: Dtype, columns: u32) -> Result<Form, EngineError> {
         let codec = Codec::from_code(part.codec).unwrap_or(Codec::Raw); // validation knows every code
         let shape = Shape { dtype, rows: part.rows.to_native(), columns };
         let narrowed = |dtype| match codec.exceptions(shape, part.coded_len.to_native()) {
@@ -582,7 +638,7 @@ impl Finder<'_> {
             _ => Form::Narrowed(dtype),
         };
         match codec {
-            Codec::Raw if dtype.is_scaled() => self.scaled(part, dtype, all_rows),
+            Codec::Raw if dtype.is_scaled() => self.scaled(part, dtype),
             Codec::Raw => Ok(Form::Plain(dtype)),
             Codec::P12 | Codec::P11 => Ok(Form::Packed { codec, source: dtype }),
             Codec::F16 => Ok(narrowed(Dtype::F16)),

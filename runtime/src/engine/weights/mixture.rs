@@ -175,7 +175,6 @@ impl Finder<'_> {
         packs: &[usize],
         scales: &mut Vec<Vector>,
     ) -> Result<Vec<ExpertProduct>, EngineError> {
-        let all_rows: u32 = tensors.iter().map(|(_, rows)| rows).sum();
         let part_count = tensors.len();
         let mut products: Vec<Product> = Vec::new();
         for expert in 0..count as usize {
@@ -186,12 +185,21 @@ impl Finder<'_> {
                 if place.pack as usize != pack {
                     return Err(EngineError::MissingExpert { layer, expert });
                 }
-                let form = self.form(place.part, dtype, columns, all_rows)?;
+                let form = self.form(place.part, dtype, columns)?;
                 let found = products.iter().position(|p| p.form == form).unwrap_or_else(|| {
-                    let tile_rows = (self.tile_rows)(form, all_rows);
+                    let tile_rows = self.kernels.tile_rows(form);
                     let parts = vec![PartArgs::default(); count as usize * part_count];
-                    let scales = ScaleTable::default();
-                    products.push(Product { form, columns, parts, tiles: 0, tile_rows, table: 0, grid: 0, scales });
+                    products.push(Product {
+                        form,
+                        columns,
+                        parts,
+                        tiles: 0,
+                        tile_rows,
+                        paired: false,
+                        table: 0,
+                        grid: 0,
+                        scales: ScaleTable::default(),
+                    });
                     products.len() - 1
                 });
                 if matches!(form, Form::Scaled { .. }) {

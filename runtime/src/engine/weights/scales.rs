@@ -43,10 +43,10 @@ impl ScaleTable {
 
 impl Finder<'_> {
     /// The form of a part with factors: tiles of it start at its first row.
-    pub(super) fn scaled(&self, part: &ArchivedPart, dtype: Dtype, all_rows: u32) -> Result<Form, EngineError> {
+    pub(super) fn scaled(&self, part: &ArchivedPart, dtype: Dtype) -> Result<Form, EngineError> {
         let (blocks, _) = self.scale_blocks(part.tensor.to_native() as usize)?;
         let form = |spread| Form::Scaled { dtype, spread };
-        let tile = (self.tile_rows)(form(Spread::Tile), all_rows);
+        let tile = self.kernels.tile_rows(form(Spread::Tile));
         let alike = blocks.rows.is_multiple_of(tile) && part.row.to_native().is_multiple_of(tile);
         Ok(form(match (blocks.is_of_rows(), alike) {
             (true, _) => Spread::Rows,
