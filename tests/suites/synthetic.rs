@@ -73,7 +73,7 @@ fn models_of_random_blocks_equal_the_oracle() {
     let tokens = [1, 999, 500, 3];
     let types = [Dtype::Q4_0, Dtype::Q8_0, Dtype::Q4K, Dtype::Q5K, Dtype::Q6K].map(Recipe::One);
     for recipe in types.into_iter().chain([Recipe::Q4KM]) {
-        let pak = folder.path().join("blocks.pak");
+        let pak = folder.path().join(format!("{recipe:?}.pak"));
         synthesize(&config, recipe, &pak, &options, &()).unwrap();
         for like_gpu in [false, true] {
             let options = OpenOptions { like_gpu, ..OpenOptions::default() };

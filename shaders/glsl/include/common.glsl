@@ -52,8 +52,9 @@ uint find_part_index(U32s parts, uint count, uint tile) {
 // That part. Where a subgroup is small, a few are looked through one by one; of many, each lane looks at some.
 Part find_part(U64s packs, U32s parts, uint count, uint tile) {
   uint i = 0;
-  if (count == 1) return part_at(packs, parts, 0);
-  if (count <= 4 && gl_SubgroupSize < 16) {
+  if (gl_SubgroupSize >= 16) {
+    if (count == 1) return part_at(packs, parts, 0);
+  } else if (count <= 4) {
     while (i + 1 < count && tile >= parts.at[5 * i + 9]) i++;
     return part_at(packs, parts, i);
   }

@@ -64,20 +64,19 @@ float factor_of_x() {
   return 1.0 / sqrt(subgroupAdd(sum) / float(a.columns_) + a.eps);
 }
 
-float written(uint i, float v) {
-  if (a.add == 1) v += a.y.at[i];
-  a.y.at[i] = v;
-  return v;
-}
-
 void write(uint t, uint r, float v) {
-  if (t < a.tokens) written(t * a.y_stride + r, v);
+  if (t < a.tokens) {
+    const uint i = t * a.y_stride + r;
+    a.y.at[i] = a.add == 1 ? a.y.at[i] + v : v;
+  }
 }
 
 // Writes a row of y and begins its norm; the square of what is there then is added up.
 void write_row(uint t, uint r, float v, inout float squares) {
   if (t >= a.tokens) return;
-  v = written(t * a.y_stride + r, v);
+  const uint i = t * a.y_stride + r;
+  if (a.add == 1) v += a.y.at[i];
+  a.y.at[i] = v;
   if ((a.fused & BEGINS) != 0) {
     squares = fma(v, v, squares);
     a.begun.at[r] = v * (weight(a.packs, a.norm, r) + a.norm_offset);
