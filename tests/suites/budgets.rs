@@ -13,12 +13,14 @@ use symbiote_tests::fixtures;
 const MIB: u64 = 1 << 20;
 
 /// Dense and of experts, coded and not.
-const MODELS: [(&str, Codec); 5] = [
+const MODELS: [(&str, Codec); 7] = [
     ("tiny-llama-bf16-tied", Codec::P12),
     ("tiny-llama", Codec::Raw),
     ("tiny-qwen3moe", Codec::Raw),
     ("tiny-qwen2moe", Codec::Raw),
     ("tiny-qwen3moe-fp8", Codec::Raw),
+    ("tiny-gpt-oss", Codec::Raw),
+    ("tiny-deepseek2-lite/tiny-deepseek2-lite.gguf", Codec::P12),
 ];
 
 /// How a device's memory is treated.
@@ -77,7 +79,7 @@ fn logits(engine: &mut SymbioteEngine) -> Vec<u32> {
 
 /// An archive of many small packs.
 pub fn archive(folder: &Path, fixture: &str, codec: Codec) -> PathBuf {
-    let pak = folder.join(format!("{fixture}-{codec}.pak"));
+    let pak = folder.join(format!("{}-{codec}.pak", fixture.replace('/', "-")));
     let policy = Policy::new(Target::Run, Choice::Only(codec)).unwrap();
     let options = ConvertOptions { policy, pack_size: 4096, force: true, ..ConvertOptions::default() };
     convert(&fixtures::path(fixture), &pak, &options, &()).unwrap();

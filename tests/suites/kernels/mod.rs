@@ -10,7 +10,7 @@
 //! | `packed`, `narrowed` | the same over packed parts, and over halves with exceptions |
 //! | `norm`, `heads`, `attention`, `activate` | the rest of a layer |
 //! | `latent` | latent attention in front of the softmax |
-//! | `route` | the choice of experts |
+//! | `route`, `mixture` | the choice of experts; rows on their way to them and back |
 //!
 //! A kernel that relies on the size of a subgroup runs with every size of the device. Nothing else depends on the device.
 
@@ -21,6 +21,7 @@ mod expected;
 mod heads;
 mod latent;
 mod matmul;
+mod mixture;
 mod narrowed;
 mod norm;
 mod packed;
