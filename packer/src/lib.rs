@@ -54,5 +54,5 @@ pub use repack::{RepackOptions, repack};
 pub use report::{ArchiveReport, CodecUse};
 pub use source::gguf::{GgufError, check_gguf};
 pub use source::safetensors::SafetensorsError;
-pub use synthetic::synthesize;
+pub use synthetic::{Recipe, synthesize};
 pub use verify::{VerifyReport, verify};

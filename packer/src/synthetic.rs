@@ -37,15 +37,55 @@ fn scales_of(dtype: Dtype) -> Option<&'static [usize]> {
     }
 }
 
-/// Writes an archive of a Llama of this shape, without a tokenizer: its matrices gaussian bf16 or random blocks of `dtype`, its
-/// norms 1. The archive depends on shape and type and on the pack size and policy in `options` alone. Every thread asked for is
-/// used: each takes as much memory as six packs.
+/// What made-up matrices are stored as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recipe {
+    /// All of them so.
+    One(Dtype),
+    /// As `llama-quantize` mixes `Q4_K_M` for a Llama: Q4_K, but Q6_K for the head, and for the values and the down projection of
+    /// half of the layers.
+    Q4KM,
+}
+
+impl From<Dtype> for Recipe {
+    fn from(dtype: Dtype) -> Self {
+        Self::One(dtype)
+    }
+}
+
+impl Recipe {
+    /// The type of a matrix; its layer is one of so many.
+    fn dtype(self, kind: TensorKind, layer: u32, tied: bool, layers: u32) -> Dtype {
+        let Self::Q4KM = self else { return self.most() };
+        // the first and the last eighth, and every third between
+        let more = || layer < layers / 8 || layer >= 7 * layers / 8 || (layer - layers / 8) % 3 == 2;
+        let fine = match kind {
+            TensorKind::Output => true,
+            TensorKind::TokenEmbedding => tied,
+            TensorKind::Value | TensorKind::FfnDown => more(),
+            _ => false,
+        };
+        if fine { Dtype::Q6K } else { self.most() }
+    }
+
+    /// The type of most matrices.
+    fn most(self) -> Dtype {
+        match self {
+            Self::One(dtype) => dtype,
+            Self::Q4KM => Dtype::Q4K,
+        }
+    }
+}
+
+/// Writes an archive of a Llama of this shape, without a tokenizer: its matrices gaussian bf16 or random blocks, as `recipe` says,
+/// its norms 1. The archive depends on shape and recipe and on the pack size and policy in `options` alone. Every thread asked for
+/// is used: each takes as much memory as six packs.
 ///
 /// # Errors
-/// The shape is none, or `dtype` is neither bf16 nor among the types of blocks with f16 scales.
+/// The shape is none, or a type is neither bf16 nor among those of blocks with f16 scales.
 pub fn synthesize(
     config: &ModelConfig,
-    dtype: Dtype,
+    recipe: impl Into<Recipe>,
     output: &Path,
     options: &ConvertOptions,
     monitor: &dyn Monitor,
@@ -55,8 +95,9 @@ pub fn synthesize(
     let name = if config.design.experts.is_some() { "qwen3moe" } else { "llama" };
     let (architecture, _) = architecture::by_gguf_name(name).at(output)?;
     let layout = Layout::HuggingFace;
-    let scales = scales_of(dtype).unwrap_or_default();
-    if scales.is_empty() && dtype != Dtype::Bf16 {
+    let recipe = recipe.into();
+    let dtype = recipe.most();
+    if scales_of(dtype).is_none() && dtype != Dtype::Bf16 {
         return Err(ArchitectureError::Unsupported {
             key: "the type of made-up weights".into(),
             found: dtype.to_string(),
@@ -67,7 +108,11 @@ pub fn synthesize(
     let mixtures = LayerFlags::of(&config, |_| config.design.experts.is_some());
     let model = Hyperparameters { config, mixtures };
     let mut tensors = architecture::required(architecture, layout, &model, dtype);
-    tensors.iter_mut().filter(|t| t.stored.shape.len() == 1).for_each(|t| t.stored.dtype = Dtype::Bf16);
+    let (tied, layers) = (model.config.tied_embeddings, model.config.layer_count);
+    for t in &mut tensors {
+        let vector = t.stored.shape.len() == 1;
+        t.stored.dtype = if vector { Dtype::Bf16 } else { recipe.dtype(t.kind, t.layer, tied, layers) };
+    }
     let metadata = vec![Metadata { key: "general.name".into(), value: "synthetic weights".into() }];
     let (files, tokenizer) = (Vec::new(), None);
     let checkpoint = Checkpoint { layout, files, tensors: Vec::new(), architecture, model, tokenizer, metadata };
@@ -77,7 +122,7 @@ pub fn synthesize(
     let outline = Outline::of(&index).at(output)?;
     let norm = is_vector;
     let norms = index.tensors.iter().map(|t| TensorKind::from_code(t.kind).is_some_and(norm)).collect();
-    let origin = MadeUp { outline: &outline, norms, values: quantiles(), scales };
+    let origin = MadeUp { outline: &outline, norms, values: quantiles() };
     let mut out = Output::create(output, index_offset, options.force)?;
     let (policy, threads, memory) = (options.policy, options.threads, u64::MAX);
     let segments = Segments { outline: &outline, origin: &origin, policy, memory, threads, monitor };
@@ -94,8 +139,6 @@ struct MadeUp<'a> {
     norms: Vec<bool>,
     /// Little-endian bf16, all equally likely.
     values: Box<[[u8; 2]; VALUES]>,
-    /// Of blocks; empty where weights are bf16.
-    scales: &'static [usize],
 }
 
 impl Origin for MadeUp<'_> {
@@ -111,9 +154,13 @@ impl Origin for MadeUp<'_> {
         }
         let tensor = self.outline.tensor(part);
         let row_len = raw.len() / rows.rows as usize;
+        let scales = scales_of(tensor.dtype);
         for (row, raw) in (rows.row..).zip(raw.chunks_exact_mut(row_len)) {
             let seed = splitmix((rows.tensor as u64) << 32 | u64::from(row));
-            if self.scales.is_empty() { self.fill(seed, raw) } else { self.fill_blocks(seed, tensor.dtype, raw) }
+            match scales {
+                None => self.fill(seed, raw),
+                Some(scales) => fill_blocks(seed, tensor.dtype, scales, raw),
+            }
         }
         Ok(())
     }
@@ -132,24 +179,24 @@ impl MadeUp<'_> {
         rest.copy_from_slice(&last[..rest.len()]);
     }
 
-    /// Writes a row of blocks: any bits, small scales.
-    fn fill_blocks(&self, seed: u64, dtype: Dtype, row: &mut [u8]) {
-        let mut state = seed;
-        for eight in row.chunks_mut(8) {
-            eight.copy_from_slice(&splitmix(state).to_le_bytes()[..eight.len()]);
-            state = state.wrapping_add(GOLDEN);
-        }
-        for block in row.chunks_exact_mut(dtype.block_bytes() as usize) {
-            self.scales.iter().for_each(|&at| block[at..at + 2].copy_from_slice(&BLOCK_SCALE));
-        }
-    }
-
     fn draw(&self, state: u64) -> [u8; 8] {
         let b = splitmix(state).to_le_bytes();
         let value = |low, high| self.values[usize::from(u16::from_le_bytes([low, high]))];
         let ([a0, a1], [b0, b1]) = (value(b[0], b[1]), value(b[2], b[3]));
         let ([c0, c1], [d0, d1]) = (value(b[4], b[5]), value(b[6], b[7]));
         [a0, a1, b0, b1, c0, c1, d0, d1]
+    }
+}
+
+/// Writes a row of blocks: any bits, small scales, at `scales` of each.
+fn fill_blocks(seed: u64, dtype: Dtype, scales: &[usize], row: &mut [u8]) {
+    let mut state = seed;
+    for eight in row.chunks_mut(8) {
+        eight.copy_from_slice(&splitmix(state).to_le_bytes()[..eight.len()]);
+        state = state.wrapping_add(GOLDEN);
+    }
+    for block in row.chunks_exact_mut(dtype.block_bytes() as usize) {
+        scales.iter().for_each(|&at| block[at..at + 2].copy_from_slice(&BLOCK_SCALE));
     }
 }
 
@@ -205,7 +252,7 @@ mod tests {
             assert!((value(table[i]) / expected - 1.0).abs() < 5e-3, "{i}: {} {expected}", value(table[i]));
         }
         let outline = Outline::default();
-        let origin = MadeUp { outline: &outline, norms: Vec::new(), values: table, scales: &[] };
+        let origin = MadeUp { outline: &outline, norms: Vec::new(), values: table };
         let mut row = vec![0; 200_002];
         origin.fill(7, &mut row);
         let drawn: Vec<f64> = row.as_chunks().0.iter().map(|b| value(*b)).collect();

@@ -2,9 +2,9 @@
 // y[t][i] = activation(gate) * up, with gate = x[t][i] and up = x[t][width + i] (arXiv 2002.05202), or activation(x[t][i]);
 // biases are added first. Gate and up may also take turns in x, and in the first vector of biases, which then has both. The clamped SwiGLU is activation(min(gate, 7)) * (clamp(up, -7, 7) + 1).
 #include "common.glsl"
-#include "math.glsl"
 #include "vector.glsl"
-layout(constant_id = 1) const uint ACTIVATION = 0;  // 0 silu, 1 gelu by tanh, 2 gelu by erf, 3 clamped swiglu
+layout(constant_id = 1) const uint ACTIVATION = 0;
+#include "activation.glsl"
 layout(constant_id = 2) const bool GATED = true;
 layout(constant_id = 3) const bool INTERLEAVED = false;  // gate and up take turns
 
@@ -21,12 +21,6 @@ layout(push_constant) uniform Args {
   U32s experts;     // of each group_rows rows; 0: biases are everyone's
 } a;
 
-float activation(float x) {
-  if (ACTIVATION == 0) return silu(x);
-  if (ACTIVATION == 3) return x / (1.0 + exp(-1.702 * x));
-  return ACTIVATION == 1 ? gelu_tanh(x) : gelu_erf(x);
-}
-
 void main() {
   const uint i = gl_GlobalInvocationID.x, t = gl_WorkGroupID.y;
   if (i >= a.width) return;
@@ -39,15 +33,10 @@ void main() {
   const uint at = t * a.x_stride, gate_at = INTERLEAVED ? 2 * i : i;
   const uint up_at = INTERLEAVED ? gate_at + 1 : GATED ? i + a.width : i;
   const uvec2 up_bias = INTERLEAVED ? a.gate_bias : a.up_bias;
-  float up = a.x.at[at + up_at] + bias_at(a.packs, up_bias, INTERLEAVED ? 2 * first + up_at : first + i);
+  const float up = a.x.at[at + up_at] + bias_at(a.packs, up_bias, INTERLEAVED ? 2 * first + up_at : first + i);
   float y;
   if (GATED) {
-    float gate = a.x.at[at + gate_at] + bias_at(a.packs, a.gate_bias, INTERLEAVED ? 2 * first + gate_at : first + i);
-    if (ACTIVATION == 3) {
-      gate = min(gate, 7.0);
-      up = clamp(up, -7.0, 7.0) + 1.0;
-    }
-    y = activation(gate) * up;
+    y = gate(a.x.at[at + gate_at] + bias_at(a.packs, a.gate_bias, INTERLEAVED ? 2 * first + gate_at : first + i), up);
   } else y = activation(up);
   a.y.at[t * a.y_stride + i] = y;
 }

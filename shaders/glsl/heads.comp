@@ -82,6 +82,6 @@ void main() {
   }
   if (KV_BYTES == 1 && !query) {
     barrier();
-    store_bytes(cache + uint64_t(row) * kv_row(HEAD_DIM), HEAD_DIM);
+    store_bytes(cache + uint64_t(row) * kv_row(HEAD_DIM), HEAD_DIM, 0);
   }
 }

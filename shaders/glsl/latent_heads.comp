@@ -55,7 +55,7 @@ void main() {
   }
   if (KV_BYTES == 1) {
     barrier();
-    store_bytes(a.k + uint64_t(row) * kv_row(HEAD_DIM), HEAD_DIM);
+    store_bytes(a.k + uint64_t(row) * kv_row(HEAD_DIM), HEAD_DIM, 0);
     barrier();
   }
   for (uint d = lane; d < VALUE_DIM; d += gl_SubgroupSize) {
@@ -63,6 +63,6 @@ void main() {
   }
   if (KV_BYTES == 1) {
     barrier();
-    store_bytes(a.v + uint64_t(row) * kv_row(VALUE_DIM), VALUE_DIM);
+    store_bytes(a.v + uint64_t(row) * kv_row(VALUE_DIM), VALUE_DIM, 0);
   }
 }

@@ -18,9 +18,23 @@ shared float partial[SUBGROUPS * TOKENS * SLICE];
 
 void main() {
   const uint first = gl_WorkGroupID.y * TOKENS;
-  const Part part = part_of(gl_WorkGroupID.x / SLICES, first, 32);
+  const bool gated = SUBGROUPS > 1 && is_gated();
+  const uint shares = gated ? SUBGROUPS / 2 : SUBGROUPS;  // subgroups that share out a tile: of W, then of V where there is a gate
+  Part part;
+  uint tile0;
+  if (gated) {
+    Part w, v;
+    parts_of(gl_WorkGroupID.x / SLICES, w, v);
+    tile0 = w.first_tile;
+    part = w;
+    if (gl_SubgroupID >= shares) part = v;
+  } else {
+    part = part_of(gl_WorkGroupID.x / SLICES, first, 32);
+    tile0 = part.first_tile;
+  }
   if (EXPERTS && part.rows == 0) return;
-  const uint tile = gl_WorkGroupID.x / SLICES - part.first_tile, slice = gl_WorkGroupID.x % SLICES;
+  const uint share = gated ? gl_SubgroupID % shares : gl_SubgroupID;
+  const uint tile = gl_WorkGroupID.x / SLICES - tile0, slice = gl_WorkGroupID.x % SLICES;
   const Packed at = packed_at(part.at, part.rows, a.columns_);
   const uint rows = part.rows - 32 * tile;
   const uint P = min(8, (rows + 3) / 4);
@@ -35,7 +49,7 @@ void main() {
   [[unroll]] for (uint t = 0; t < TOKENS; t++) sum[t] = vec4(0.0);
   if (p < P) {
     const uint64_t blocks = at.blocks + uint64_t(tile) * (at.coded / 32) * (8 * WORDS * 16);
-    const uint first_chunk = gl_SubgroupID * ABREAST + lane / SLICE, step = SUBGROUPS * ABREAST;
+    const uint first_chunk = share * ABREAST + lane / SLICE, step = shares * ABREAST;
     for (uint c = first_chunk; c * 128 < at.coded; c += step) {
       const uint C = columns_of(at, c);
       if (s < C) {
@@ -71,7 +85,7 @@ void main() {
   }
   // columns beyond the last 32 are stored as in the source
   const uint tail = a.columns_ - at.coded;
-  if (tail > 0 && p < P && gl_SubgroupID == 0 && lane < SLICE) {
+  if (tail > 0 && p < P && share == 0 && lane < SLICE) {
     for (uint k = s; k < tail; k += 4) {
       [[unroll]] for (uint j = 0; j < 4; j++) {
         const float w = tail_weight(at, part.rows, 32 * tile + min(p + P * j, rows - 1), k, tail);
@@ -95,11 +109,21 @@ void main() {
     }
   }
   if (SUBGROUPS == 1) return;
+  const float factor = gl_SubgroupID == 0 ? factor_of_x() : 1.0;
   barrier();
-  for (uint i = gl_LocalInvocationID.x; i < TOKENS * SLICE; i += gl_WorkGroupSize.x) {
+  float squares = 0.0;
+  for (uint i = gl_SubgroupID * LANES + lane; i < TOKENS * SLICE; i += gl_WorkGroupSize.x) {
     const uint t = i / SLICE, p = (slice * SLICE + i % SLICE) / 4, r = p + P * (i % 4);
-    float v = 0.0;
-    for (uint g = 0; g < SUBGROUPS; g++) v += partial[g * (TOKENS * SLICE) + i];
-    if (p < P && r < rows) write(first + t, part.first_row + 32 * tile + r, v);
+    float v = 0.0, up = 0.0;
+    for (uint g = 0; g < shares; g++) v += partial[g * (TOKENS * SLICE) + i];
+    if (TOKENS == 1) {
+      if (gated) for (uint g = shares; g < SUBGROUPS; g++) up += partial[g * (TOKENS * SLICE) + i];
+      v *= factor;
+      if (gated) v = gate(v, up * factor);
+    }
+    if (p >= P || r >= rows) continue;
+    if (TOKENS == 1) write_row(first + t, part.first_row + 32 * tile + r, v, squares);
+    else write(first + t, part.first_row + 32 * tile + r, v);
   }
+  if (TOKENS == 1 && gl_SubgroupID == 0) leave(squares);
 }

@@ -102,6 +102,21 @@ pub struct MatmulArgs {
     pub experts: u64,
     /// Rows of x and y that belong to one expert: a multiple of TOKENS.
     pub group_rows: u32,
+    /// How many `squares` there are.
+    pub squares_count: u32,
+    /// `[squares_count]` f32. Of a product that [`BEGINS`](Self::BEGINS), written: of each workgroup's rows of y the sum of squares.
+    /// Of one that [`ENDS`](Self::ENDS), read: those sums.
+    pub squares: u64,
+    /// y times the weight of its norm `[rows]` f32, written by a product that begins.
+    pub begun: u64,
+    /// That weight `[rows]`.
+    pub norm: VectorArgs,
+    /// Added to it.
+    pub norm_offset: f32,
+    /// The norm's epsilon, for a product that ends.
+    pub eps: f32,
+    /// What a product of one token by packed weights or quants does besides, in bits.
+    pub fused: u32,
     /// Unused.
     pub pad: u32,
 }
@@ -110,6 +125,15 @@ impl MatmulArgs {
     /// Number of the specialisation constant, true where the parts are `[experts][part_count]`: those of an expert cover tiles
     /// from 0 on, as those of a plain product do, and a part of no rows is nowhere. An x_stride of 0 gives all rows the same x.
     pub const EXPERTS: u32 = 20;
+    /// Number of the specialisation constant for the activation of a product that is gated.
+    pub const ACTIVATION: u32 = 21;
+    /// The RMSNorm of y is begun.
+    pub const BEGINS: u32 = 1;
+    /// x is what a product that begins has left: what it lacks is one factor.
+    pub const ENDS: u32 = 2;
+    /// Parts are `[2][part_count]`, of W and of V, alike in rows and tiles, and y = activation(W x) * (V x). A tile of quants is half
+    /// as many rows of each.
+    pub const GATED: u32 = 4;
 }
 
 /// `route.comp`: groups (tokens, 1, 1). Chooses experts by the router's logits: see `symbiote_format::Experts`.
@@ -430,6 +454,52 @@ pub struct AttentionArgs {
     pub scale: f32,
     /// Scores become `cap * tanh(score / cap)`; 0 leaves them.
     pub cap: f32,
+}
+
+/// `attention_token.comp`: groups (key-value heads, heads of one / QUERIES, stretches).
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct AttentionTokenArgs {
+    /// f32: q `[heads][head size]`, k `[kv heads][head size]`, v `[kv heads][head size]`.
+    pub qkv: u64,
+    /// K cache of the layer.
+    pub k: u64,
+    /// V cache of the layer.
+    pub v: u64,
+    /// `[rope dims / 2][2]` f32: cos, sin.
+    pub turns: u64,
+    /// Pack table.
+    pub packs: u64,
+    /// `[heads][head size]` f32, written.
+    pub y: u64,
+    /// `[heads rounded up to 4]` u32, 0 before and after; then `[stretches][heads][head size + 2]` f32.
+    pub left: u64,
+    /// `[heads * head size]`.
+    pub q_bias: VectorArgs,
+    /// `[kv heads * head size]`.
+    pub k_bias: VectorArgs,
+    /// `[kv heads * head size]`.
+    pub v_bias: VectorArgs,
+    /// `[head size]`.
+    pub q_norm: VectorArgs,
+    /// `[head size]`.
+    pub k_norm: VectorArgs,
+    /// Positions in the cache.
+    pub capacity: u32,
+    /// Position of the token.
+    pub position: u32,
+    /// The first key that it sees.
+    pub first: u32,
+    /// Keys a stretch.
+    pub stretch: u32,
+    /// Factor on the scores.
+    pub scale: f32,
+    /// Scores become `cap * tanh(score / cap)`; 0 leaves them.
+    pub cap: f32,
+    /// Epsilon of the norms.
+    pub eps: f32,
+    /// Added to the norms' weights.
+    pub norm_offset: f32,
 }
 
 /// `attention_merge.comp`: groups (heads, tokens, 1).

@@ -45,11 +45,12 @@ const PACKED: [Kernel; 6] = [
     packed("matrix_p11", "matmul_matrix", "CODEC_P11"),
     packed("matrix_p12", "matmul_matrix", "CODEC_P12"),
 ];
-const PLAIN: [Kernel; 16] = [
+const PLAIN: [Kernel; 17] = [
     plain("activate"),
     plain("add"),
     plain("attention"),
     plain("attention_merge"),
+    plain("attention_token"),
     plain("cap"),
     plain("combine"),
     plain("gather"),

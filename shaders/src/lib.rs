@@ -10,9 +10,9 @@ mod compile;
 mod kernels;
 
 pub use args::{
-    ActivateArgs, AddArgs, AttentionArgs, AttentionMergeArgs, CapArgs, CombineArgs, EmbedArgs, GatherArgs, HeadsArgs,
-    LatentHeadsArgs, LatentKeysArgs, MatmulArgs, MatrixLayoutArgs, NormArgs, PartArgs, RouteArgs, ScaleArgs, SplitArgs,
-    VectorArgs,
+    ActivateArgs, AddArgs, AttentionArgs, AttentionMergeArgs, AttentionTokenArgs, CapArgs, CombineArgs, EmbedArgs,
+    GatherArgs, HeadsArgs, LatentHeadsArgs, LatentKeysArgs, MatmulArgs, MatrixLayoutArgs, NormArgs, PartArgs,
+    RouteArgs, ScaleArgs, SplitArgs, VectorArgs,
 };
 pub use compile::{CompileError, compile};
 pub use kernels::{DTYPES, KERNELS, Kernel, find};

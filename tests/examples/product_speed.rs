@@ -25,6 +25,8 @@ use symbiote_tests::kernel_rig::{DeviceMatrix, KernelRig, Spread, split_args};
 
 /// Bytes of weights that the dispatches of a measurement take turns over, on a GPU and on a CPU.
 const AT_LEAST: (usize, usize) = (1600 << 20, 256 << 20);
+/// More are not worth their buffers, where a matrix is small.
+const MOST_COPIES: usize = 400;
 const PART: usize = 16 << 20;
 const SAMPLES: usize = 15;
 
@@ -150,7 +152,8 @@ fn make(rig: &KernelRig, config: &Config, rows: usize, columns: usize) -> Vec<De
     let first =
         DeviceMatrix::spread(rig, dtype, columns, &bytes, Spread { codec, cuts: &cuts, lead: 0, gap: 0, tile: 1 });
     let at_least = if rig.gpu.info().kind == DeviceKind::Cpu { AT_LEAST.1 } else { AT_LEAST.0 };
-    let mut copies: Vec<DeviceMatrix> = (1..at_least.div_ceil(bytes.len())).map(|_| first.copy(rig)).collect();
+    let mut copies: Vec<DeviceMatrix> =
+        (1..at_least.div_ceil(bytes.len()).min(MOST_COPIES)).map(|_| first.copy(rig)).collect();
     copies.push(first);
     copies
 }

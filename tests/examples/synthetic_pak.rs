@@ -11,7 +11,7 @@ use std::time::Instant;
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use symbiote_format::{ByteSize, Codec, Design, Dtype, Experts, ModelConfig, RopeLayout, RopeScaling};
-use symbiote_packer::{Choice, ConvertOptions, Policy, Target, synthesize};
+use symbiote_packer::{Choice, ConvertOptions, Policy, Recipe, Target, synthesize};
 
 /// Writes an archive of a Llama or of a mixture of experts like Qwen3's of any shape, its weights gaussian bf16 or random blocks, made on the way: there is no source.
 ///
@@ -25,9 +25,9 @@ struct Args {
     shape: ModelConfig,
     /// The archive to write; an existing one is replaced.
     output: PathBuf,
-    /// How the weights are stored: BF16, or Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K.
-    #[arg(long, default_value = "BF16", value_parser = dtype)]
-    dtype: Dtype,
+    /// How the weights are stored: BF16, or Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K, or Q4_K_M, which is a mix.
+    #[arg(long, default_value = "BF16", value_parser = recipe)]
+    dtype: Recipe,
     /// How the weights are coded [default: p12 for BF16, else raw].
     #[arg(long, value_parser = codec())]
     codec: Option<Codec>,
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     if let (Some(used), Some(experts)) = (args.used, &mut args.shape.design.experts) {
         experts.used = used;
     }
-    let codec = args.codec.unwrap_or(if args.dtype == Dtype::Bf16 { Codec::P12 } else { Codec::Raw });
+    let codec = args.codec.unwrap_or(if args.dtype == Recipe::One(Dtype::Bf16) { Codec::P12 } else { Codec::Raw });
     let policy = match Policy::new(Target::Run, Choice::Only(codec)) {
         Ok(policy) => policy,
         Err(error) => return fail(&error),
@@ -79,9 +79,12 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn dtype(name: &str) -> Result<Dtype, String> {
+fn recipe(name: &str) -> Result<Recipe, String> {
+    if name.eq_ignore_ascii_case("Q4_K_M") {
+        return Ok(Recipe::Q4KM);
+    }
     let found = Dtype::ALL.into_iter().find(|dtype| dtype.name().eq_ignore_ascii_case(name));
-    found.ok_or_else(|| format!("{name}: no such type"))
+    found.map(Recipe::One).ok_or_else(|| format!("{name}: no such type"))
 }
 
 fn codec() -> impl TypedValueParser<Value = Codec> {

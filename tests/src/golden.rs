@@ -19,6 +19,13 @@ pub fn open_for(pak: &Path, kv_type: KvType, batch: u32, context: Option<u32>) -
     SymbioteEngine::open(pak, &options).unwrap()
 }
 
+/// The same, whose kernels are chosen as for a GPU, with passes of one token.
+pub fn open_like_gpu(pak: &Path) -> SymbioteEngine {
+    let gpu = GpuOptions { validation: true, ..GpuOptions::default() };
+    let options = OpenOptions { gpu, kv_type: KvType::F32, batch: Some(1), like_gpu: true, ..OpenOptions::default() };
+    SymbioteEngine::open(pak, &options).unwrap()
+}
+
 /// Logits after every token.
 pub fn logits(engine: &mut SymbioteEngine, tokens: &[u32]) -> Vec<Vec<f32>> {
     let mut rows = Vec::new();

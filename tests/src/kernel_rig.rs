@@ -250,10 +250,14 @@ impl DeviceMatrix {
             y_stride: self.rows.next_multiple_of(4) as u32,
             add: 0,
             halves: self.grid(),
-            experts: 0,
-            group_rows: 0,
-            pad: 0,
+            ..MatmulArgs::default()
         }
+    }
+
+    /// A pack table with one more pack, and the number of that.
+    pub fn packs_and(&self, rig: &KernelRig, pack: &Buffer) -> (Buffer, u32) {
+        let addresses: Vec<u64> = self.weights.iter().map(|w| w.address()).chain([pack.address()]).collect();
+        (rig.upload("packs", &addresses), self.weights.len() as u32)
     }
 
     /// Where the grid is that the stored type refers to; 0 if it refers to none.

@@ -13,9 +13,10 @@ use symbiote_tests::fixtures;
 const MIB: u64 = 1 << 20;
 
 /// Dense and of experts, coded and not.
-const MODELS: [(&str, Codec); 7] = [
+const MODELS: [(&str, Codec); 8] = [
     ("tiny-llama-bf16-tied", Codec::P12),
     ("tiny-llama", Codec::Raw),
+    ("tiny-llama/tiny-llama-q8_0.gguf", Codec::Raw),
     ("tiny-qwen3moe", Codec::Raw),
     ("tiny-qwen2moe", Codec::Raw),
     ("tiny-qwen3moe-fp8", Codec::Raw),
@@ -28,7 +29,7 @@ const MODELS: [(&str, Codec); 7] = [
 pub enum Machine {
     /// As this one's is: where that is a CPU, RAM.
     Own,
-    /// As memory that the host does not reach: packs go there through pinned memory, by copies.
+    /// As memory that the host does not reach: packs go there through pinned memory, by copies. Kernels are a GPU's.
     Discrete,
 }
 
@@ -54,6 +55,7 @@ fn open(pak: &Path, caps: Caps) -> Result<SymbioteEngine, EngineError> {
         // other tests take and give memory meanwhile
         ram_held: Some(0),
         link: caps.link,
+        like_gpu: caps.machine == Machine::Discrete,
         context: Some(64),
         batch: Some(16),
         verify: true,

@@ -10,6 +10,7 @@ mod memory;
 mod pack;
 mod prompt_cache;
 mod reload;
+mod replay;
 
 use symbiote_runtime::engine::{OpenOptions, SymbioteEngine};
 use symbiote_tests::fixtures;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use symbiote_format::Scoring;
 use symbiote_runtime::engine::KvType;
 use symbiote_runtime::pak::PakFile;
-use symbiote_tests::golden::{ids, logits, open, open_for, sources, widen, worst};
+use symbiote_tests::golden::{ids, logits, open, open_for, open_like_gpu, sources, widen, worst};
 use symbiote_tests::{fixtures, oracle, relative_error};
 
 /// What rounding keys and values to 11 bits may do to logits.
@@ -140,8 +140,9 @@ fn tokens_go_to_the_experts_that_transformers_chose() {
     }
 }
 
-/// Weights of 8 bits with scales of blocks, rows and tensors; the last is a mixture of experts.
-const FLOAT8: [&str; 4] = ["tiny-llama-fp8", "tiny-qwen3-fp8", "tiny-mistral-fp8", "tiny-qwen3moe-fp8"];
+/// Weights of 8 bits with scales of blocks, rows and tensors; the last two are mixtures of experts.
+const FLOAT8: [&str; 5] =
+    ["tiny-llama-fp8", "tiny-qwen3-fp8", "tiny-mistral-fp8", "tiny-qwen3moe-fp8", "tiny-deepseek3-fp8"];
 
 /// Against transformers on each weight multiplied by its scale, as one batch, in batches of 7 and token by token; and against the
 /// oracle.
@@ -169,7 +170,7 @@ fn weights_of_8_bits_equal_transformers() {
     }
 }
 
-/// Over 64 tokens, which are far beyond every window, as one batch and in batches of 7; LongRoPE on either side of the
+/// Over 64 tokens, which are far beyond every window, as one batch, in batches of 7, and one by one; LongRoPE on either side of the
 /// original context.
 #[test]
 fn every_architecture_equals_transformers() {
@@ -188,10 +189,13 @@ fn every_architecture_equals_transformers() {
             let whole = worst(&logits(&mut engine, &tokens), &expected);
             let pieces = worst(&logits(&mut open(&pak, KvType::F32, 7), &tokens), &expected);
             let halves = worst(&logits(&mut open(&pak, KvType::F16, 7), &tokens), &expected);
+            let mut like_gpu = open_like_gpu(&pak);
+            let single = worst(&logits(&mut like_gpu, &tokens), &expected);
             println!(
-                "{source}: relative error {whole:.1e}, in batches of 7 {pieces:.1e}, keys and values in f16 {halves:.1e}"
+                "{source}: relative error {whole:.1e}, in batches of 7 {pieces:.1e}, one by one as on a GPU {single:.1e}, keys and values in f16 {halves:.1e}"
             );
-            assert!(whole < 1e-4 && pieces < 1e-4, "{source}: {whole} {pieces}");
+            assert!(whole < 1e-4 && pieces < 1e-4 && single < 1e-4, "{source}: {whole} {pieces} {single}");
+            assert_eq!(like_gpu.gpu().validation_errors(), 0, "{:?}", like_gpu.gpu().validation_messages());
             assert!(halves < F16_CACHE, "{source}: {halves}");
             assert_eq!(engine.gpu().validation_errors(), 0, "{:?}", engine.gpu().validation_messages());
             if let Some((count, expected)) = &short {

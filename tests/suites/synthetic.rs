@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use symbiote_format::{Codec, Design, Dtype, ModelConfig, RopeLayout, RopeScaling};
-use symbiote_packer::{ArchiveReport, Choice, ConvertOptions, Policy, Target, synthesize, verify};
+use symbiote_packer::{ArchiveReport, Choice, ConvertOptions, Policy, Recipe, Target, synthesize, verify};
 use symbiote_runtime::engine::{OpenOptions, SymbioteEngine};
 use symbiote_tests::{oracle, relative_error};
 
@@ -71,17 +71,21 @@ fn models_of_random_blocks_equal_the_oracle() {
     let options = ConvertOptions { pack_size: 256 << 10, policy, ..ConvertOptions::default() };
     let config = ModelConfig { hidden_size: 256, ffn_size: 512, head_count: 8, kv_head_count: 2, ..tiny(false) };
     let tokens = [1, 999, 500, 3];
-    for dtype in [Dtype::Q4_0, Dtype::Q8_0, Dtype::Q4K, Dtype::Q5K, Dtype::Q6K] {
-        let pak = folder.path().join(format!("{dtype}.pak"));
-        synthesize(&config, dtype, &pak, &options, &()).unwrap();
-        let mut engine = SymbioteEngine::open(&pak, &OpenOptions::default()).unwrap();
-        let expected = oracle::forward(engine.pak().archive(), &tokens);
-        let together = relative_error(&engine.forward(&tokens).unwrap(), &expected[3]);
-        engine.truncate(0);
-        let single = tokens.map(|token| engine.forward(&[token]).unwrap());
-        let single = relative_error(&single[3], &expected[3]);
-        println!("{dtype}: {together:.1e} together, {single:.1e} one by one");
-        assert!(together < 1e-4 && single < 1e-4, "{dtype}: {together} {single}");
+    let types = [Dtype::Q4_0, Dtype::Q8_0, Dtype::Q4K, Dtype::Q5K, Dtype::Q6K].map(Recipe::One);
+    for recipe in types.into_iter().chain([Recipe::Q4KM]) {
+        let pak = folder.path().join("blocks.pak");
+        synthesize(&config, recipe, &pak, &options, &()).unwrap();
+        for like_gpu in [false, true] {
+            let options = OpenOptions { like_gpu, ..OpenOptions::default() };
+            let mut engine = SymbioteEngine::open(&pak, &options).unwrap();
+            let expected = oracle::forward(engine.pak().archive(), &tokens);
+            let together = relative_error(&engine.forward(&tokens).unwrap(), &expected[3]);
+            engine.truncate(0);
+            let single = tokens.map(|token| engine.forward(&[token]).unwrap());
+            let single = relative_error(&single[3], &expected[3]);
+            println!("{recipe:?} like GPU {like_gpu}: {together:.1e} together, {single:.1e} one by one");
+            assert!(together < 1e-4 && single < 1e-4, "{recipe:?} like GPU {like_gpu}: {together} {single}");
+        }
     }
 }
 

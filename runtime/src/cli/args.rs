@@ -405,6 +405,7 @@ impl EngineArgs {
             },
             shader_dir: self.shader_dir.clone(),
             profile: self.profile,
+            like_gpu: false,
             verify: self.verify,
         }
     }

@@ -183,7 +183,7 @@ fn text(name: &str, trace: &Trace, players: &[Player], rows: &[Row], args: &Repl
     }
     text += "\n";
     let mut table = |title: &str, of: &dyn Fn(&Replayed) -> String| {
-        text += &format!("\n{title}\n{:>7} {:>6}", "slots", "tokens");
+        text += &format!("\n{title}\n{:>7} {:>6}", "slots", "cycles");
         players.iter().for_each(|player| text += &format!(" {:>13}", player.name()));
         for row in rows {
             text += &format!("\n{:>7} {:>6.2}", row.slots, row.cycles);

@@ -27,6 +27,8 @@ pub struct CoaccessCounter {
     reuse: ReuseDistances,
     /// Learns on the way what a warm start is to know.
     oracle: NextUse,
+    /// Its weights after every token, added up.
+    learned: [f64; WARM_START],
 }
 
 impl CoaccessCounter {
@@ -43,6 +45,7 @@ impl CoaccessCounter {
             next: vec![Pairs::new(); layers.saturating_sub(1)],
             reuse,
             oracle: NextUse::new(shape, &WarmStart::default()),
+            learned: [0.0; WARM_START],
             mixture,
         }
     }
@@ -87,6 +90,7 @@ impl CoaccessCounter {
                 }
             }
         }
+        self.learned.iter_mut().zip(self.oracle.weights()).for_each(|(sum, weight)| *sum += f64::from(*weight));
     }
 
     /// What was counted.
@@ -121,10 +125,13 @@ impl CoaccessCounter {
         successors
     }
 
-    /// What the oracle has learned; nothing where that is not finite.
+    /// What the oracle has learned, averaged over the way (Polyak and Juditsky, 1992): the last weights are those of the last text.
+    /// Nothing where there were no tokens.
     fn warm_start(&self) -> Option<Box<[f32; WARM_START]>> {
-        let weights = self.oracle.weights();
-        weights.iter().all(|weight| weight.is_finite()).then(|| Box::new(*weights))
+        let tokens: f64 = self.domains.iter().map(|domain| f64::from(domain.tokens)).sum();
+        #[allow(clippy::cast_possible_truncation)] // rounds
+        let weights = self.learned.map(|sum| (sum / tokens) as f32);
+        weights.iter().all(|weight| weight.is_finite()).then(|| Box::new(weights))
     }
 
     /// In steps of a quarter of a token cycle, of a half from two on, of a whole from four on, up to all experts.
@@ -184,7 +191,7 @@ mod tests {
             (0..18).map(|n| u32::try_from(routes.iter().filter(|t| through(t, n)).count()).unwrap()).collect();
         assert_eq!(found.counts(), naive);
         // the oracle learned, and starts from all of it elsewhere
-        assert_ne!(found.warm_start(), CoaccessCounter::new(mixture()).finish().warm_start());
+        assert_eq!(CoaccessCounter::new(mixture()).finish().warm_start(), None);
         let warm = WarmStart::from(&found);
         assert_eq!((warm.weights.as_slice(), warm.heat), (found.warm_start().unwrap().as_slice(), found.heat()));
         let first = found.successors[0];

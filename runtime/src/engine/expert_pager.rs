@@ -3,12 +3,10 @@
 use std::fmt;
 use std::time::Instant;
 
-use super::{EngineError, Packs};
-use crate::residency::experts::{
-    Admission, ExpertCache, ExpertPolicy, ExpertShape, Follows, OracleKind, WarmStart, policy,
-};
 use symbiote_format::Coaccess;
 
+use super::{EngineError, Packs};
+use crate::residency::experts::{Admission, ExpertCache, ExpertPolicy, ExpertShape, OracleKind, WarmStart, policy};
 use crate::residency::{LinkTelemetry, MemoryTier, Residence};
 
 /// What happened to experts while single tokens went through them.
@@ -118,7 +116,7 @@ impl ExpertPager {
         let (vram, ram) = (ExpertCache::new(residence.cache.0, shape), ExpertCache::new(residence.warm_cache.0, shape));
         Some(Self {
             shape,
-            policy: policy(oracle, shape, residence.cache.0, &warm_start(known.as_ref(), shape)),
+            policy: policy(oracle, shape, residence.cache.0, &known.as_ref().map(WarmStart::from).unwrap_or_default()),
             prompt: vec![0; packs.len()],
             known,
             packs,
@@ -259,19 +257,4 @@ impl ExpertPager {
         }
         Ok(self.vram.slot_of(expert).is_some())
     }
-}
-
-/// What the archive knows of the texts that it was profiled on, as policies take it.
-fn warm_start(known: Option<&Coaccess>, shape: ExpertShape) -> WarmStart {
-    let Some(known) = known else { return WarmStart::default() };
-    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let pairs = (0..shape.count()).flat_map(|before| known.successors(before).map(move |after| (before, after)));
-    let follows = pairs.map(|(before, (after, probability))| Follows {
-        layer: number(shape.layer(after)),
-        before: number(before % shape.experts),
-        expert: number(after % shape.experts),
-        probability,
-    });
-    let weights = known.warm_start().map_or_else(Vec::new, |weights| weights.to_vec());
-    WarmStart { weights, heat: known.heat(), follows: follows.collect() }
 }

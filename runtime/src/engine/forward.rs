@@ -3,6 +3,7 @@
 mod early_router;
 mod latent;
 mod mixture;
+mod token;
 
 use std::borrow::Cow;
 
@@ -19,10 +20,11 @@ use super::EngineError;
 use super::kernels::{Batch, Kernels, WIDE};
 use super::stages::Stages;
 use super::state::{Activations, KvCache, stride};
-use super::weights::{
-    Dense, Ffn, Form, HeadNorms, Layer, NormWeights, Operation, Output, Product, Vector, Weights, packs_of,
-};
+use super::weights::{Ffn, Form, HeadNorms, Layer, NormWeights, Operation, Output, Product, Vector, Weights, packs_of};
 use crate::gpu::Buffer;
+use token::Normed;
+
+pub use token::Begun;
 
 /// What one pass reads and writes.
 pub struct Pass<'a> {
@@ -63,46 +65,70 @@ enum Into {
 }
 
 impl Pass<'_> {
-    /// Everything up to the last layer: token ids in, residual stream `x [tokens][hidden]` out.
-    pub fn layers(&self, s: &mut Stages<'_>) -> Result<(), EngineError> {
+    /// Everything up to the last layer: token ids in, residual stream `x [tokens][hidden]` out, and whether its norm is begun.
+    pub fn layers(&self, s: &mut Stages<'_>) -> Result<Option<Begun>, EngineError> {
         let (w, a) = (self.weights, self.act);
         self.embed(s)?;
+        let mut begun = None;
         for (l, layer) in (0u32..).zip(&w.layers) {
-            let n = self.normed(s, layer.attention_norm)?; //                    n [tokens][hidden]
+            let at_once = self.attends_at_once(layer);
             match &layer.latent {
                 None => {
-                    self.matmul(s, &layer.qkv, n, &a.qkv, self.tokens, Into::Replace)?; // qkv [tokens][q + k + v rows]
-                    self.heads(s, l, layer)?; //                                 q turned; k, v in the cache
+                    let qkv = Normed { norm: layer.attention_norm, product: &layer.qkv };
+                    self.product_of_normed(s, qkv, &a.qkv, begun, false)?; //    qkv [tokens][q + k + v rows]
+                    if at_once {
+                        self.attention_token(s, l, layer)?; //                   the next two steps in one
+                    } else {
+                        self.heads(s, l, layer)?; //                             q turned; k, v in the cache
+                    }
                 }
-                Some(latent) => self.latent(s, l, (layer, latent), n)?, //       the same
+                Some(latent) => {
+                    let n = self.normed(s, layer.attention_norm)?; //            n [tokens][hidden]
+                    self.latent(s, l, (layer, latent), n)?; //                   the same
+                }
             }
-            self.attention(s, l, layer.sinks)?; //                               attended [tokens][heads * value size]
-            self.residual(s, &layer.output, &a.attended)?; //                    x + output(attended)
-            let n = self.normed(s, layer.ffn_norm)?;
-            match &layer.ffn {
-                Ffn::Dense(ffn) => self.dense(s, ffn, n)?, //                    x + down(hidden)
-                Ffn::Mixture(mixture) => self.mixture(s, l, mixture, n)?, //     x + weighted sum over experts
+            if !at_once {
+                self.attention(s, l, layer.sinks)?; //                           attended [tokens][heads * value size]
             }
+            let next = match w.layers.get(l as usize + 1) {
+                Some(next) => next.latent.is_none().then_some(Normed { norm: next.attention_norm, product: &next.qkv }),
+                None => Some(Normed { norm: Some(w.output_norm), product: &w.head }),
+            };
+            begun = match &layer.ffn {
+                Ffn::Dense(ffn) => {
+                    let (up, gated) = self.up(ffn);
+                    let up = Normed { norm: layer.ffn_norm, product: up };
+                    let begun = self.residual(s, &layer.output, &a.attended, Some(up))?; // x + output(attended)
+                    self.product_of_normed(s, up, if gated { &a.hidden } else { &a.up }, begun, gated)?;
+                    if !gated {
+                        let hidden = self.activated(&a.up, &a.hidden, self.config.ffn_size);
+                        self.activate(s, ffn.up_bias, hidden, self.tokens, false)?; // hidden [tokens][ffn]
+                    }
+                    self.residual(s, &ffn.down, &a.hidden, next)? //             x + down(hidden)
+                }
+                Ffn::Mixture(mixture) => {
+                    self.residual(s, &layer.output, &a.attended, None)?;
+                    let n = self.normed(s, layer.ffn_norm)?; //                  n [tokens][hidden]
+                    self.mixture(s, l, mixture, n)?; //                          x + weighted sum over experts
+                    None
+                }
+            };
         }
-        Ok(())
-    }
-
-    /// A feed-forward network.
-    fn dense(&self, s: &mut Stages<'_>, ffn: &Dense, n: &Buffer) -> Result<(), EngineError> {
-        let (a, width) = (self.act, self.config.ffn_size);
-        self.matmul(s, &ffn.up, n, &a.up, self.tokens, Into::Replace)?; //       up [tokens][2 ffn], or [tokens][ffn]
-        let hidden = self.activated(&a.up, &a.hidden, width);
-        self.activate(s, ffn.up_bias, hidden, self.tokens, false)?; //           hidden [tokens][ffn]
-        self.residual(s, &ffn.down, &a.hidden)
+        Ok(begun)
     }
 
     /// The head over tokens `first..first + count` of the pass: `logits [count][vocabulary]`, copied for the host.
-    pub fn head(&self, s: &mut Stages<'_>, first: u32, count: u32) -> Result<(), EngineError> {
+    pub fn head(&self, s: &mut Stages<'_>, first: u32, count: u32, begun: Option<Begun>) -> Result<(), EngineError> {
         let (w, a, d) = (self.weights, self.act, &self.config.design);
-        let x = self.hidden(&a.x);
-        let x = Rows { address: x.address + u64::from(first) * u64::from(x.stride) * 4, ..x };
-        self.norm(s, w.output_norm, x, self.hidden(&a.normed), count, Into::Replace)?;
-        self.matmul(s, &w.head, &a.normed, &a.logits, count, Into::Replace)?;
+        if begun.is_some() {
+            let head = Normed { norm: Some(w.output_norm), product: &w.head };
+            self.product_of_normed(s, head, &a.logits, begun, false)?;
+        } else {
+            let x = self.hidden(&a.x);
+            let x = Rows { address: x.address + u64::from(first) * u64::from(x.stride) * 4, ..x };
+            self.norm(s, w.output_norm, x, self.hidden(&a.normed), count, Into::Replace)?;
+            self.matmul(s, &w.head, &a.normed, &a.logits, count, Into::Replace)?;
+        }
         let width = self.config.vocab_size;
         if d.logit_scale != 1.0 || d.logit_softcap.is_some() {
             let (scale, cap) = (d.logit_scale, d.logit_softcap.unwrap_or(0.0));
@@ -233,19 +259,34 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// x += what `output` makes of `y`.
-    fn residual(&self, s: &mut Stages<'_>, output: &Output, y: &Buffer) -> Result<(), EngineError> {
+    /// x += what `output` makes of `y`; whether the norm that comes `next` is begun.
+    fn residual(
+        &self,
+        s: &mut Stages<'_>,
+        output: &Output,
+        y: &Buffer,
+        next: Option<Normed<'_>>,
+    ) -> Result<Option<Begun>, EngineError> {
         let (a, scale) = (self.act, self.config.design.residual_scale);
         if output.bias.is_none() && output.norm.is_none() && scale == 1.0 {
-            return self.matmul(s, &output.product, y, &a.x, self.tokens, Into::Add);
+            if let Some(weight) = next.and_then(|next| self.begins(&output.product, next)) {
+                return self.begin(s, &output.product, y, weight).map(Some);
+            }
+            self.matmul(s, &output.product, y, &a.x, self.tokens, Into::Add)?;
+            return Ok(None);
         }
         let (added, x) = (self.hidden(&a.normed), self.hidden(&a.x));
         self.matmul(s, &output.product, y, &a.normed, self.tokens, Into::Replace)?;
-        let Some(weight) = output.norm else { return self.add(s, output.bias, added, x, (scale, Into::Add)) };
-        if output.bias.is_some() {
-            self.add(s, output.bias, added, added, (1.0, Into::Replace))?;
+        match output.norm {
+            None => self.add(s, output.bias, added, x, (scale, Into::Add))?,
+            Some(weight) => {
+                if output.bias.is_some() {
+                    self.add(s, output.bias, added, added, (1.0, Into::Replace))?;
+                }
+                self.norm(s, NormWeights::rms(weight), added, x, self.tokens, Into::Add)?;
+            }
         }
-        self.norm(s, NormWeights::rms(weight), added, x, self.tokens, Into::Add)
+        Ok(None)
     }
 
     /// Leases the packs of `vectors`, and says where they are.
@@ -271,6 +312,20 @@ impl Pass<'_> {
         into: Into,
     ) -> Result<(), EngineError> {
         self.split(s, &operation.products, x.address(), tokens)?;
+        let add = u32::from(into == Into::Add);
+        let args = MatmulArgs { x: x.address(), y: y.address(), tokens, add, ..MatmulArgs::default() };
+        self.products(s, operation, args, Batch::Tokens(tokens)).map(drop)
+    }
+
+    /// The products of an operation: `args` says of what, and where to. Workgroups of the last of them.
+    fn products(
+        &self,
+        s: &mut Stages<'_>,
+        operation: &Operation,
+        args: MatmulArgs,
+        batch: Batch,
+    ) -> Result<u32, EngineError> {
+        let mut workgroups = 0;
         let scales = packs_of(operation.scales.iter().copied());
         for packs in s.groups(&operation.packs) {
             s.need(&with(packs, &scales))?;
@@ -278,23 +333,18 @@ impl Pass<'_> {
                 let args = MatmulArgs {
                     packs: s.tables()[0],
                     parts: product.table,
-                    x: x.address(),
-                    y: y.address(),
-                    part_count: count(&product.parts),
+                    part_count: count(product.own_parts()),
                     columns: product.columns,
-                    tokens,
                     x_stride: stride(product.columns),
                     y_stride: stride(operation.rows),
-                    add: u32::from(into == Into::Add),
                     halves: if product.grid == 0 { self.act.halves.address() } else { product.grid },
-                    experts: 0,
-                    group_rows: 0,
-                    pad: 0,
+                    ..args
                 };
-                let (tiles, batch) = ((product.tiles, product.tile_rows), Batch::Tokens(tokens));
+                let tiles = (product.tiles, product.tile_rows);
                 let multiply = self.kernels.product(product.form, batch, tiles, product.columns)?;
                 let [x, y, z] = multiply.groups;
                 let a_tile = x / product.tiles;
+                workgroups = x;
                 // products of one operation write different rows, so only the last is followed by a barrier
                 for tiles in product.tiles_in(packs) {
                     let groups = [(tiles.end - tiles.start) * a_tile, y, z];
@@ -306,7 +356,7 @@ impl Pass<'_> {
         if let Some(product) = operation.products.last() {
             s.mark(|| format!("product {} {}x{}", product.form, operation.rows, product.columns));
         }
-        Ok(())
+        Ok(workgroups)
     }
 
     /// Makes of x what those of `products` read that run on cooperative matrices.
@@ -336,31 +386,15 @@ impl Pass<'_> {
         let c = self.config;
         let (k, v) = self.kv.addresses(l as usize);
         let row_stride = stride(c.query_rows() + 2 * c.kv_rows());
-        let mut biases = layer.qkv_bias;
-        if let HeadNorms::Together(q_norm, k_norm) = layer.head_norms {
-            let q = Rows { address: self.act.qkv.address(), width: c.query_rows(), stride: row_stride };
-            let k = Rows { address: q.address + u64::from(q.width) * 4, width: c.kv_rows(), ..q };
-            for (rows, norm, bias) in [(q, q_norm, biases[0].take()), (k, k_norm, biases[1].take())] {
-                if bias.is_some() {
-                    self.add(s, bias, rows, rows, (1.0, Into::Replace))?;
-                }
-                self.norm(s, NormWeights::rms(norm), rows, rows, self.tokens, Into::Replace)?;
-            }
-        }
-        let (q_norm, k_norm) = match layer.head_norms {
-            HeadNorms::Each(q, k) => (Some(q), Some(k)),
-            HeadNorms::None | HeadNorms::Together(..) => (None, None),
-        };
-        let [q_bias, k_bias, v_bias] = biases;
-        let staged = q_norm.is_some() || biases.iter().any(Option::is_some);
-        let [q_bias, k_bias, v_bias, q_norm, k_norm] = self.vectors(s, [q_bias, k_bias, v_bias, q_norm, k_norm])?;
+        let own = self.norms_of_heads(s, layer)?;
+        let staged = own.iter().any(Option::is_some);
+        let [q_bias, k_bias, v_bias, q_norm, k_norm] = self.vectors(s, own)?;
         let turn = c.design.turn(l);
-        let local_turns = if turn == Turn::Local { u64::from(self.batch) * u64::from(c.rope_dims) * 4 } else { 0 };
         let args = HeadsArgs {
             qkv: self.act.qkv.address(),
             k,
             v,
-            turns: self.act.turns.address() + local_turns,
+            turns: self.turns(turn),
             packs: s.tables()[0],
             q_bias,
             k_bias,
@@ -381,23 +415,63 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// What is left to do to heads of q, k and v one by one, when norms of all heads together are done: biases of q, k and v, norms
+    /// of q and k.
+    fn norms_of_heads(&self, s: &mut Stages<'_>, layer: &Layer) -> Result<[Option<Vector>; 5], EngineError> {
+        let c = self.config;
+        let mut biases = layer.qkv_bias;
+        let norms = match layer.head_norms {
+            HeadNorms::None => [None; 2],
+            HeadNorms::Each(q, k) => [Some(q), Some(k)],
+            HeadNorms::Together(q_norm, k_norm) => {
+                let row_stride = stride(c.query_rows() + 2 * c.kv_rows());
+                let q = Rows { address: self.act.qkv.address(), width: c.query_rows(), stride: row_stride };
+                let k = Rows { address: q.address + u64::from(q.width) * 4, width: c.kv_rows(), ..q };
+                for (rows, norm, bias) in [(q, q_norm, biases[0].take()), (k, k_norm, biases[1].take())] {
+                    if bias.is_some() {
+                        self.add(s, bias, rows, rows, (1.0, Into::Replace))?;
+                    }
+                    self.norm(s, NormWeights::rms(norm), rows, rows, self.tokens, Into::Replace)?;
+                }
+                [None; 2]
+            }
+        };
+        let ([q_bias, k_bias, v_bias], [q_norm, k_norm]) = (biases, norms);
+        Ok([q_bias, k_bias, v_bias, q_norm, k_norm])
+    }
+
+    /// Where cos and sin of a layer's turns are.
+    fn turns(&self, turn: Turn) -> u64 {
+        let set = u64::from(self.batch) * u64::from(self.config.rope_dims) * 4;
+        self.act.turns.address() + if turn == Turn::Local { set } else { 0 }
+    }
+
+    /// The factor on a layer's scores.
+    #[allow(clippy::cast_precision_loss)] // a head's size is small
+    fn score_scale(&self) -> f32 {
+        self.config.design.attention_scale.unwrap_or(1.0 / (self.config.head_dim as f32).sqrt())
+    }
+
+    /// Keys that a query of layer `l` sees, the last of them its own.
+    fn window(&self, l: u32) -> u32 {
+        Some(self.config.design.window(l)).filter(|window| *window != 0).unwrap_or(u32::MAX)
+    }
+
     fn attention(&self, s: &mut Stages<'_>, l: u32, sinks: Option<Vector>) -> Result<(), EngineError> {
         let c = self.config;
         let [sinks] = self.vectors(s, [sinks])?;
         let (k, v) = self.kv.addresses(l as usize);
-        let window = if c.design.window(l) == 0 { u32::MAX } else { c.design.window(l) };
+        let window = self.window(l);
         let keys = self.position + self.tokens;
         let seen = if self.tokens == 1 { keys.min(window) } else { keys };
         let split = self.kernels.attention_split(seen, self.tokens);
         let splits = split.map_or(1, |split| seen.div_ceil(split));
         let (a, y_stride) = (self.act, stride(c.attended_rows()));
-        #[allow(clippy::cast_precision_loss)] // a head's size is small
-        let scale = c.design.attention_scale.unwrap_or(1.0 / (c.head_dim as f32).sqrt());
         let args = AttentionArgs {
             q: a.qkv.address(),
             k,
             v,
-            y: if split.is_some() { a.partial.address() } else { a.attended.address() },
+            y: if split.is_some() { a.stretches(c) } else { a.attended.address() },
             packs: s.tables()[0],
             sinks,
             heads: c.head_count,
@@ -410,7 +484,7 @@ impl Pass<'_> {
             split: split.unwrap_or(seen),
             first: keys - seen,
             window,
-            scale,
+            scale: self.score_scale(),
             cap: c.design.attention_softcap.unwrap_or(0.0),
         };
         let group = c.head_count / c.kv_head_count;
@@ -420,7 +494,7 @@ impl Pass<'_> {
         s.dispatch(&kernel, bytes_of(&args), [c.kv_head_count, pairs.div_ceil(queries), splits]);
         if split.is_some() {
             let args = AttentionMergeArgs {
-                partial: a.partial.address(),
+                partial: a.stretches(c),
                 y: a.attended.address(),
                 splits,
                 tokens: self.tokens,

@@ -1,5 +1,7 @@
 //! Which kernel variant does what on this device, and with how many invocations.
 
+mod token;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -19,24 +21,21 @@ pub const PACKED_TILE: u32 = 32;
 /// Stretches of keys that are worth their merge.
 const MOST_STRETCHES: u32 = 64;
 
-/// Subgroups that share a tile's chunks, where tiles are few and where they are [`MANY_TILES`]: a token's product over few tiles
-/// is over soonest when many chunks are on their way at once, and many tiles fill a device by themselves.
-const PACKED_SUBGROUPS: [u32; 2] = [16, 8];
-/// The same on matrices, where a subgroup holds more registers.
+/// Subgroups that read packed weights at the same time, on a large device: a tile's chunks are shared out so that all tiles together
+/// have so many at work.
+const PACKED_AT_WORK: u32 = 4096;
+/// Of a tile, at least and at most.
+const PACKED_SUBGROUPS: [u32; 2] = [4, 32];
+/// Subgroups that share a tile's chunks on matrices, where tiles are few and where they are [`MANY_TILES`].
 const MATRIX_SUBGROUPS: [u32; 2] = [8, 4];
 /// Most subgroups that share a row of a norm: what every device is found to allow, and half of what `reduce.glsl` adds up.
 const REDUCED_SUBGROUPS: u32 = 32;
-/// Rows of a tile of quants on a GPU, where rows are few and where they are [`MANY_ROWS`]: x is loaded once for all of them, and few
-/// tiles leave a device idle.
-const QUANT_ROWS: [u32; 2] = [16, 32];
-/// Rows that are many.
-const MANY_ROWS: u32 = 8192;
-/// Of a tile, on their way at once; of Q5_K, whose blocks are large and not staged; of numbers of 8 bits, whose loads are short.
-const QUANT_DEPTH: [u32; 3] = [2, 1, 4];
+/// Columns that the subgroups of a tile of quants take at once; of few tiles, twice as many.
+const QUANT_COLUMNS: u32 = 4096;
+/// Those subgroups, at most, where tiles are few and where they are [`MANY_TILES`].
+const QUANT_SUBGROUPS: [u32; 2] = [8, 4];
 /// Columns of a lane's piece of numbers of 8 bits.
 const FLOAT8_PIECE: u32 = 16;
-/// Subgroups that share out the columns of a tile of quants, at most, where tiles are few and where they are [`MANY_TILES`].
-const QUANT_SUBGROUPS: [u32; 2] = [8, 4];
 /// Shared memory that one subgroup of `matmul_quant.comp` does with, whatever its size and the type.
 const QUANT_SHARED: u32 = 32 << 10;
 /// Tiles that fill a large device: four for each of some hundred cores.
@@ -50,6 +49,17 @@ fn source_code(source: Dtype) -> u32 {
         _ => 2,
     }
 }
+
+/// An activation, as kernels are told.
+fn activation_code(activation: Activation) -> u32 {
+    match activation {
+        Activation::Silu => 0,
+        Activation::GeluTanh => 1,
+        Activation::GeluErf => 2,
+        Activation::ClampedSwiglu => 3,
+    }
+}
+
 /// There are no exceptions.
 const NO_SOURCE: u32 = 3;
 
@@ -68,6 +78,13 @@ fn spread_of(form: Form) -> Option<u32> {
 pub enum Batch {
     /// Those of so many tokens, all by the same weights.
     Tokens(u32),
+    /// That of one token, with what lies beside it ([`Kernels::fuses`]): kernels are the same, whatever that is, as they are fewer then.
+    One {
+        /// There are two matrices.
+        gated: bool,
+        /// The activation of a gate.
+        activation: Activation,
+    },
     /// So many, each `group` of them by an expert of their own: 1, or a multiple of [`WIDE`] ([`Kernels::group_rows`]).
     Experts {
         /// All rows.
@@ -82,27 +99,35 @@ impl Batch {
     fn rows(self) -> u32 {
         match self {
             Self::Tokens(rows) | Self::Experts { rows, .. } => rows,
+            Self::One { .. } => 1,
         }
     }
 
     /// One row goes through the same weights, or more do.
     fn single(self) -> bool {
-        matches!(self, Self::Tokens(1) | Self::Experts { group: 1, .. })
+        matches!(self, Self::Tokens(1) | Self::One { .. } | Self::Experts { group: 1, .. })
     }
 
     /// Times that the tiles of a product are gone through, by different weights.
     fn experts(self) -> u32 {
         match self {
-            Self::Tokens(_) => 1,
+            Self::Tokens(_) | Self::One { .. } => 1,
             Self::Experts { rows, group } => rows / group.max(1),
         }
     }
 
-    /// The kernel's constants, and that of experts.
+    /// The kernel's constants, and that of experts or of a gate.
     fn told(self, mut constants: Vec<u32>) -> Vec<u32> {
-        if matches!(self, Self::Experts { .. }) {
-            constants.resize(MatmulArgs::EXPERTS as usize, 0);
-            constants.push(1);
+        match self {
+            Self::Tokens(_) => {}
+            Self::One { activation, .. } => {
+                constants.resize(MatmulArgs::ACTIVATION as usize, 0);
+                constants.push(activation_code(activation));
+            }
+            Self::Experts { .. } => {
+                constants.resize(MatmulArgs::EXPERTS as usize, 0);
+                constants.push(1);
+            }
         }
         constants
     }
@@ -133,6 +158,20 @@ impl Probed {
             matrices: matrix_layout::as_expected(gpu, cache)?,
             denormals: quants && half_denormals::are_kept(gpu, cache)?,
         })
+    }
+}
+
+/// Rows of a tile of quants on a GPU, and of these on their way at once: x is loaded once for all of them, but few tiles leave a
+/// device idle, and what is on its way takes registers. They do not depend on the product: kernels that differ displace each other
+/// in the caches of instructions, which cost a layer more than their tiles could gain.
+fn quant_tile(dtype: Dtype) -> (u32, u32) {
+    match dtype {
+        Dtype::Q4K | Dtype::Q6K => (8, 2),
+        // its blocks are large and not staged
+        Dtype::Q5K => (16, 1),
+        // their loads are short
+        _ if dtype.is_scaled() => (16, 4),
+        _ => (16, 2),
     }
 }
 
@@ -168,12 +207,12 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// Chooses for `device`.
-    pub fn new(cache: ShaderCache, device: &DeviceInfo, probed: Probed) -> Self {
+    /// Chooses for `device`; `like_gpu` as if it were a GPU.
+    pub fn new(cache: ShaderCache, device: &DeviceInfo, probed: Probed, like_gpu: bool) -> Self {
         let subgroup = device.subgroup;
         // A GPU hides latency with subgroups, four of them a workgroup. A CPU has none to hide, pays for barriers, and has to
         // load x lane by lane, so that the more rows a load serves the better.
-        let (subgroups, rows) = if device.kind == DeviceKind::Cpu { (1, 16) } else { (4, 2) };
+        let (subgroups, rows) = if device.kind == DeviceKind::Cpu && !like_gpu { (1, 16) } else { (4, 2) };
         let subgroups = subgroups.min(device.max_workgroup_invocations / subgroup).max(1);
         let quants = subgroups > 1 && device.features.float16 && device.shared_memory_bytes >= QUANT_SHARED;
         let quants = quants && probed.denormals;
@@ -190,12 +229,11 @@ impl Kernels {
         }
     }
 
-    /// Rows that a workgroup takes of a product with `rows` of this form.
-    pub fn tile_rows(&self, form: Form, rows: u32) -> u32 {
+    /// Rows that a workgroup takes of a product of this form.
+    pub fn tile_rows(&self, form: Form) -> u32 {
         match form {
             Form::Packed { .. } => PACKED_TILE,
-            Form::Plain(Dtype::Q4K | Dtype::Q6K) if self.quants && rows >= MANY_ROWS => QUANT_ROWS[1],
-            Form::Plain(dtype) | Form::Scaled { dtype, .. } if self.of_quants(dtype) => QUANT_ROWS[0],
+            Form::Plain(dtype) | Form::Scaled { dtype, .. } if self.of_quants(dtype) => quant_tile(dtype).0,
             Form::Plain(_) | Form::Narrowed(_) | Form::Scaled { .. } => self.subgroups * self.rows,
         }
     }
@@ -268,10 +306,9 @@ impl Kernels {
             Form::Plain(dtype) | Form::Scaled { dtype, .. }
                 if batch.single() && self.of_quants(dtype) && columns.is_multiple_of(quant_piece(dtype)) =>
             {
-                let s = self.subgroup;
-                let depth = QUANT_DEPTH[if dtype.is_scaled() { 2 } else { usize::from(dtype == Dtype::Q5K) }];
-                let subgroups = self.quant_subgroups(dtype, all_tiles, tile_rows, columns);
-                let mut constants = vec![s * subgroups, s, subgroups, tile_rows, depth];
+                let (s, (rows, depth)) = (self.subgroup, quant_tile(dtype));
+                let subgroups = self.quant_subgroups(dtype, all_tiles, columns);
+                let mut constants = vec![s * subgroups, s, subgroups, rows, depth];
                 constants.extend(spread_of(form));
                 let kernel = self.get(format!("matmul_quant_{dtype}"), batch.told(constants), Some(s))?;
                 Ok(Multiply { kernel, groups: [tiles, batch.rows(), 1] })
@@ -289,7 +326,7 @@ impl Kernels {
                 Ok(Multiply { kernel, groups: [tiles, groups_of(wide), 1] })
             }
             Form::Packed { codec, source } if !batch.single() && self.matrices => {
-                let subgroups = self.subgroups_for(all_tiles, columns, MATRIX_SUBGROUPS);
+                let subgroups = self.matrix_subgroups(all_tiles, columns);
                 let constants = vec![self.subgroup * subgroups, WIDE, 0, subgroups, source_code(source), 1];
                 let kernel = self.get(format!("matrix_{codec}"), batch.told(constants), Some(self.subgroup))?;
                 Ok(Multiply { kernel, groups: [tiles, groups_of(WIDE), 1] })
@@ -297,7 +334,7 @@ impl Kernels {
             Form::Packed { codec, source } => {
                 let gpu = self.subgroups > 1;
                 let wide = if gpu && !batch.single() { 4 } else { 1 };
-                let subgroups = if gpu { self.subgroups_for(all_tiles, columns, PACKED_SUBGROUPS) } else { 1 };
+                let subgroups = if gpu { self.packed_subgroups(all_tiles, columns, batch) } else { 1 };
                 let (s, source) = (self.subgroup, source_code(source));
                 let constants = vec![s * subgroups, wide, s, subgroups, source];
                 let kernel = self.get(format!("matmul_{codec}"), batch.told(constants), Some(s))?;
@@ -307,23 +344,37 @@ impl Kernels {
     }
 
     /// Subgroups a workgroup that share out the columns of quants: a lane of theirs has a piece, of 64 columns or a small block.
-    fn quant_subgroups(&self, dtype: Dtype, tiles: u32, tile_rows: u32, columns: u32) -> u32 {
-        let s = self.subgroup;
-        let strips = columns.div_ceil(s * quant_piece(dtype));
-        // blocks of Q6_K take so much shared memory that more subgroups are no faster
-        let most = QUANT_SUBGROUPS[usize::from(tiles >= MANY_TILES || dtype == Dtype::Q6K)];
+    fn quant_subgroups(&self, dtype: Dtype, tiles: u32, columns: u32) -> u32 {
+        let (s, (rows, depth)) = (self.subgroup, quant_tile(dtype));
+        let strip = s * quant_piece(dtype);
+        let strips = columns.div_ceil(strip);
+        let many = usize::from(tiles >= MANY_TILES);
+        let most = (QUANT_COLUMNS * [2, 1][many] / strip).clamp(1, QUANT_SUBGROUPS[many]);
         // as evenly as may be
         let wanted = strips.div_ceil(strips.div_ceil(most));
         // what `matmul_quant.comp` and `quant.glsl` take of it, at the most
-        let lines = (s * 20).max(tile_rows * (s + 1) + 3) * 4;
+        let quads = (s * (quant_piece(dtype) / 8 + 1)).max(rows * (s / 4 + 1));
+        let lines = 16 * quads + 4 * rows;
         let pieces = (dtype.block_len() / 64).max(1);
-        let staged = ((s / pieces * dtype.block_bytes() + 29) / 16).div_ceil(s) * s * 16 * QUANT_DEPTH[0];
+        let staged = ((s / pieces * dtype.block_bytes() + 29) / 16).div_ceil(s) * s * 16 * depth;
         wanted.min(self.shared / (lines + staged)).min(self.most / s).max(1)
     }
 
-    /// Subgroups a workgroup that share out the chunks of 128 columns; each has one at least.
-    fn subgroups_for(&self, tiles: u32, columns: u32, [few, many]: [u32; 2]) -> u32 {
-        let wanted = if tiles < MANY_TILES { few } else { many };
+    /// Subgroups a workgroup that share out the chunks of 128 columns. Each has one at least, but where there is more to do than the
+    /// product they are two, and two matrices have half of them each.
+    fn packed_subgroups(&self, tiles: u32, columns: u32, batch: Batch) -> u32 {
+        let (least, matrices) = match batch {
+            Batch::One { gated, .. } => (2, 1 + u32::from(gated)),
+            _ => (1, 1),
+        };
+        let most = (PACKED_SUBGROUPS[1].min(self.most / self.subgroup) / matrices).max(1);
+        let wanted = (1 << (PACKED_AT_WORK / tiles.max(1)).max(1).ilog2()).max(PACKED_SUBGROUPS[0]);
+        (columns.div_ceil(128).clamp(1, wanted.min(most)) * matrices).max(least)
+    }
+
+    /// The same for products on matrices.
+    fn matrix_subgroups(&self, tiles: u32, columns: u32) -> u32 {
+        let wanted = MATRIX_SUBGROUPS[usize::from(tiles >= MANY_TILES)];
         columns.div_ceil(128).clamp(1, wanted.min(self.most / self.subgroup).max(1))
     }
 
@@ -414,13 +465,8 @@ impl Kernels {
         gated: bool,
         interleaved: bool,
     ) -> Result<Arc<Pipeline>, EngineError> {
-        let code = match activation {
-            Activation::Silu => 0,
-            Activation::GeluTanh => 1,
-            Activation::GeluErf => 2,
-            Activation::ClampedSwiglu => 3,
-        };
-        self.get("activate", vec![self.local, code, gated.into(), interleaved.into()], None)
+        let constants = vec![self.local, activation_code(activation), gated.into(), interleaved.into()];
+        self.get("activate", constants, None)
     }
 
     /// y = scale * (x + bias), or that added to y.

@@ -34,6 +34,8 @@ pub struct OpenOptions {
     pub shader_dir: Option<PathBuf>,
     /// Time every kernel.
     pub profile: bool,
+    /// Choose kernels as for a GPU, whatever the device: on a CPU that is slow, and tests them.
+    pub like_gpu: bool,
     /// Check every pack against its SHA-256 while loading.
     pub verify: bool,
 }

@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use super::pack_table::PackTable;
 use super::{EngineError, ExpertPager, LoadProgress, Packs, Profile, RouteListener, RouteScript, Routes};
-use crate::gpu::{Gpu, Pipeline, QueueKind, Recorder, Ticket};
+use crate::gpu::{DeviceKind, Gpu, Pipeline, QueueKind, Recorder, Ticket};
 use crate::residency::{Lease, MemoryTier};
 
 /// Packs that arrive together before work that reads them is submitted: of a ring of slots, a third; one third is then being
 /// computed on and one is being copied.
 const SHARE_OF_SLOTS: usize = 3;
 
-/// Commands after which the device is given what there is, so that it works while the rest is recorded.
-const ENOUGH: u32 = 48;
+/// Commands after which the device is given what there is, so that it works while the rest is recorded: soon at first, as it has
+/// nothing to do, then twice as many each time, up to so many, as it pauses between submissions.
+const ENOUGH: [u32; 2] = [6, 192];
 
 /// Records commands, and submits them as the packs that they read come.
 pub struct Stages<'a> {
@@ -28,6 +29,8 @@ pub struct Stages<'a> {
     recorder: Recorder,
     /// Commands recorded, roughly.
     recorded: u32,
+    /// How many are enough to be submitted.
+    enough: u32,
     leases: Vec<Lease>,
     /// The value of the copies' timeline that the recording waits for.
     after: u64,
@@ -52,7 +55,7 @@ impl<'a> Stages<'a> {
         profile: Option<&'a RefCell<Profile>>,
     ) -> Result<Self, EngineError> {
         let recorder = start(gpu, profile)?;
-        let (recorded, leases, after, gathered) = (0, Vec::new(), 0, None);
+        let (recorded, enough, leases, after, gathered) = (0, ENOUGH[0], Vec::new(), 0, None);
         Ok(Self {
             gpu,
             packs,
@@ -61,6 +64,7 @@ impl<'a> Stages<'a> {
             profile,
             recorder,
             recorded,
+            enough,
             leases,
             after,
             gathered,
@@ -174,7 +178,7 @@ impl<'a> Stages<'a> {
     /// What is recorded next reads `packs`: it is going to start when they are there.
     pub fn need(&mut self, packs: &[usize]) -> Result<(), EngineError> {
         let waits = self.recorded > 0 && !packs.iter().all(|&pack| self.packs.stays(pack));
-        if waits || self.recorded >= ENOUGH {
+        if waits || self.recorded >= self.enough {
             self.submit()?;
         }
         let lease = self.packs.lease(packs)?;
@@ -225,6 +229,7 @@ impl<'a> Stages<'a> {
         let ticket = self.gpu.submit_after(&recorder.finish()?, &[self.gpu.uploaded(), copied])?;
         self.leases.drain(..).for_each(|lease| self.packs.release(lease, ticket.value()));
         self.recorded = 0;
+        self.enough = (2 * self.enough).min(ENOUGH[1]);
         if let Some(profile) = self.profile {
             self.gpu.wait(ticket)?;
             profile.borrow_mut().collect()?;
@@ -238,9 +243,23 @@ impl<'a> Stages<'a> {
         Ok(ticket)
     }
 
+    /// Waking up takes longer than many a wait, but the CPU that a device is must not be kept busy.
+    fn spins(&self) -> bool {
+        self.gpu.info().kind != DeviceKind::Cpu
+    }
+
     /// Waits for submitted work, while packs keep coming.
     pub fn wait(&mut self, ticket: Ticket) -> Result<(), EngineError> {
         const PATIENCE: std::time::Duration = std::time::Duration::from_micros(500);
+        if self.spins() {
+            let start = std::time::Instant::now();
+            while start.elapsed() < PATIENCE {
+                if self.gpu.passed(QueueKind::Compute)? >= ticket.value() {
+                    return Ok(self.gpu.wait(ticket)?);
+                }
+                std::hint::spin_loop();
+            }
+        }
         while !self.gpu.wait_for(ticket, PATIENCE)? {
             self.packs.pump()?;
         }

@@ -3,7 +3,7 @@
 use symbiote_format::{Experts, Latent, ModelConfig};
 
 use super::forward::ranks;
-use super::kernels::WIDE;
+use super::kernels::{PACKED_TILE, WIDE};
 use super::{EngineError, KvType};
 use crate::gpu::{Buffer, Gpu, Memory};
 
@@ -29,7 +29,10 @@ pub struct Activations {
     pub hidden: Buffer,
     /// x of a product as cooperative matrices take it, see [`split_bytes`].
     pub halves: Buffer,
-    /// Attention in stretches `[splits][heads][value size + 2]`.
+    /// Sums of squares of the residual stream, of each workgroup of the product that wrote it.
+    pub squares: Buffer,
+    /// Attention in stretches: arrivals `[heads rounded up to 4]` u32, 0 between dispatches, and what stretches leave
+    /// `[splits][heads][value size + 2]`.
     pub partial: Buffer,
     /// Logits `[logit rows][vocabulary]`.
     pub logits: Buffer,
@@ -115,6 +118,11 @@ pub fn split_bytes(columns: u32) -> u64 {
     u64::from(columns.div_ceil(128)) * 4096 + 32
 }
 
+/// Bytes of the arrivals before what stretches of attention leave.
+fn arrivals(c: &ModelConfig) -> u64 {
+    u64::from(c.head_count).next_multiple_of(4) * 4
+}
+
 impl Activations {
     /// What passes of up to `batch` tokens need; `splits` is the most stretches of attention.
     /// Products run on cooperative matrices where `matrices` says so.
@@ -128,7 +136,9 @@ impl Activations {
         let halves = if matrices { u64::from(groups) * split_bytes(widest) } else { 4 };
         let rows = |name, width| (name, rows_bytes(batch, width), Memory::Device);
         let logits = u64::from(LOGIT_ROWS) * u64::from(stride(c.vocab_size)) * 4;
-        let partial = u64::from(splits) * u64::from(c.head_count) * u64::from(c.value_dim() + 2) * 4;
+        let partial = arrivals(c) + u64::from(splits) * u64::from(c.head_count) * u64::from(c.value_dim() + 2) * 4;
+        // a row a workgroup at the worst, or some lanes of a tile of packed rows
+        let squares = u64::from(c.hidden_size) * u64::from(PACKED_TILE) * 4;
         let sets = 1 + u64::from(c.design.local_rope_base.is_some());
         let mut sizes = vec![
             ("tokens", 2 * u64::from(batch) * 4, Memory::Host),
@@ -140,7 +150,8 @@ impl Activations {
             rows("up", (1 + u32::from(c.design.gated)) * ffn),
             rows("hidden", ffn),
             ("halves", halves, Memory::Device),
-            ("partial", partial.max(4), Memory::Device),
+            ("squares", squares, Memory::Device),
+            ("partial", partial, Memory::Device),
             ("logits", logits, Memory::Device),
             ("readback", logits, Memory::Host),
         ];
@@ -155,7 +166,7 @@ impl Activations {
         let has = |first| sizes.iter().any(|(name, ..)| *name == first);
         let missing = || EngineError::Activations;
         let mut next = || Ok::<_, EngineError>(buffers.next().ok_or_else(missing)??);
-        Ok(Self {
+        let activations = Self {
             tokens: next()?,
             turns: next()?,
             x: next()?,
@@ -165,12 +176,22 @@ impl Activations {
             up: next()?,
             hidden: next()?,
             halves: next()?,
+            squares: next()?,
             partial: next()?,
             logits: next()?,
             readback: next()?,
             latent: if has(LATENT) { Some(LatentActivations::new(&mut next)?) } else { None },
             experts: if has(ROUTER) { Some(ExpertActivations::new(next)?) } else { None },
-        })
+        };
+        let mut recorder = gpu.recorder("no arrivals")?;
+        recorder.fill(&activations.partial, 0, activations.partial.len(), 0);
+        gpu.submit(&recorder.finish()?)?;
+        Ok(activations)
+    }
+
+    /// Where stretches leave what they have.
+    pub fn stretches(&self, c: &ModelConfig) -> u64 {
+        self.partial.address() + arrivals(c)
     }
 }
 

@@ -129,6 +129,9 @@ impl SymbioteEngine {
         let (how, known) = ((options.oracle, !options.no_prefetch), pak.coaccess().cloned());
         let pager = ExpertPager::new(&weights.expert_packs(), experts, &residence, known, how);
         let packs = NomadPackManager::new(lengths, residence, effects, memory.budgets(), gpu.info().max_buffer_bytes)?;
+        let mut packs = packs;
+        // what every token needs comes with the first one, experts as they are chosen and when nothing else is read
+        packs.fill(weights.expert_packs().into_iter().flatten().flatten().copied())?;
         let profile = options.profile.then(|| Profile::new(&gpu).map(RefCell::new)).transpose()?;
         Ok(Self {
             pak,
@@ -301,12 +304,12 @@ impl SymbioteEngine {
         stages.page_experts(self.pager.as_mut());
         stages.tell_routes(self.routes.as_mut(), self.script.as_mut());
         // the first rows of logits go with the last layers
-        pass.layers(&mut stages)?;
+        let begun = pass.layers(&mut stages)?;
         let mut rows = wanted;
         loop {
             let count = rows.len().min(LOGIT_ROWS as usize);
             if count > 0 {
-                pass.head(&mut stages, to_u32(rows.start), to_u32(count))?;
+                pass.head(&mut stages, to_u32(rows.start), to_u32(count), begun)?;
             }
             let ticket = stages.submit()?;
             stages.wait(ticket)?;
@@ -469,8 +472,8 @@ impl Prepared {
         let tokenizer = archived.map(|t| Tokenizer::from_archive(t, config.vocab_size)).transpose()?.map(Arc::new);
         let cache = ShaderCache::new(&gpu, BuiltIn, options.shader_dir.clone())?;
         let probed = Probed::new(&gpu, &cache, pak.archive().index())?;
-        let kernels = Kernels::new(cache, gpu.info(), probed);
-        let mut weights = Weights::new(pak.archive(), &|form, rows| kernels.tile_rows(form, rows))?;
+        let kernels = Kernels::new(cache, gpu.info(), probed, options.like_gpu);
+        let mut weights = Weights::new(pak.archive(), &kernels)?;
         let main = Rope::new(&config, context, &weights.rope_factors);
         let ropes = [main].into_iter().chain(Rope::local(&config, context)).collect();
         let splits = kernels.attention_splits();

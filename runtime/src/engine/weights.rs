@@ -3,22 +3,23 @@
 mod heads;
 mod latent;
 mod mixture;
+mod scales;
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use symbiote_format::codec::Shape;
-use symbiote_format::{
-    Archive, ArchivedIndex, ArchivedPart, Codec, Dtype, ModelConfig, NO_LAYER, Norm, ScaleBlocks, TensorKind,
-};
-use symbiote_shaders::{PartArgs, ScaleArgs, VectorArgs};
+use symbiote_format::{Archive, ArchivedIndex, ArchivedPart, Codec, Dtype, ModelConfig, NO_LAYER, Norm, TensorKind};
+use symbiote_shaders::{PartArgs, VectorArgs};
 
 use super::EngineError;
+use super::kernels::Kernels;
 use crate::residency::{Need, PackTraffic};
 
 pub use heads::HeadNorms;
 pub use latent::Latent;
 pub use mixture::{ExpertProduct, Mixture, Shared};
+pub use scales::{ScaleTable, Spread};
 
 /// A vector of weights: a norm or a bias.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,17 +78,6 @@ pub enum Form {
     },
 }
 
-/// Which weights of a tile share factors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spread {
-    /// A row has one.
-    Rows,
-    /// They are of blocks, and the rows of a tile have the same.
-    Tile,
-    /// They are of blocks.
-    Blocks,
-}
-
 impl std::fmt::Display for Form {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -109,23 +99,16 @@ pub struct Product {
     pub parts: Vec<PartArgs>,
     /// Tiles of the parts.
     pub tiles: u32,
-    /// Rows of a tile.
+    /// Rows of a tile; of W and of V together where these go side by side.
     pub tile_rows: u32,
+    /// The parts are those of W, then those of V, alike.
+    pub paired: bool,
     /// Device address of the parts, once they are there.
     pub table: u64,
     /// Device address of the grid that the stored type refers to, or of the scales' table, likewise; 0 if there is none.
     pub grid: u64,
     /// Where the factors are.
     pub scales: ScaleTable,
-}
-
-/// The factors of a product: those of each tensor, in the order of its rows; of experts, one expert after another.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ScaleTable {
-    /// Records of an expert, or all; 0 where there are no factors.
-    pub each: u32,
-    /// A record a tensor.
-    pub records: Vec<ScaleArgs>,
 }
 
 /// A matrix product over one or more tensors that share x; one [`Product`] a form.
@@ -179,7 +162,7 @@ pub struct Layer {
 #[derive(Clone, Debug)]
 pub enum Ffn {
     /// One network for every token.
-    Dense(Dense),
+    Dense(Box<Dense>),
     /// Some of many networks, chosen token by token.
     Mixture(Box<Mixture>),
 }
@@ -189,6 +172,8 @@ pub enum Ffn {
 pub struct Dense {
     /// gate and up: `[2 * ffn, hidden]`; without a gate `[ffn, hidden]`.
     pub up: Operation,
+    /// The same rows, a tile of gate's with as many of up's, where a product of one token gates what it makes.
+    pub gated: Option<Operation>,
     /// Biases of gate and up `[ffn]`.
     pub up_bias: [Option<Vector>; 2],
     /// down: `[hidden, ffn]`.
@@ -213,11 +198,11 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads the tables of `archive`; of products with so many rows of a form, a workgroup takes `tile_rows`.
-    pub fn new(archive: &Archive<'_>, tile_rows: &dyn Fn(Form, u32) -> u32) -> Result<Self, EngineError> {
+    /// Reads the tables of `archive` for the products of `kernels`.
+    pub fn new(archive: &Archive<'_>, kernels: &Kernels) -> Result<Self, EngineError> {
         use TensorKind as Kind;
         let config = archive.config();
-        let find = Finder::new(archive, tile_rows);
+        let find = Finder::new(archive, kernels);
         let layers = (0..config.layer_count).map(|l| find.layer(config, l)).collect::<Result<_, _>>()?;
         let hidden = config.hidden_size;
         let head = if config.tied_embeddings { Kind::TokenEmbedding } else { Kind::Output };
@@ -238,17 +223,61 @@ impl Weights {
 }
 
 impl Product {
+    /// The parts, those of W where there are V's.
+    pub fn own_parts(&self) -> &[PartArgs] {
+        &self.parts[..self.parts.len() / (1 + usize::from(self.paired))]
+    }
+
     /// Runs of tiles that lie in `packs`.
     pub fn tiles_in(&self, packs: &[usize]) -> Vec<Range<u32>> {
-        let ends = self.parts.iter().skip(1).map(|part| part.first_tile).chain([self.tiles]);
+        let parts = self.own_parts();
+        let ends = parts.iter().skip(1).map(|part| part.first_tile).chain([self.tiles]);
         let mut runs: Vec<Range<u32>> = Vec::new();
-        for (part, end) in self.parts.iter().zip(ends).filter(|(part, _)| packs.contains(&(part.pack as usize))) {
+        for (part, end) in parts.iter().zip(ends).filter(|(part, _)| packs.contains(&(part.pack as usize))) {
             match runs.last_mut() {
                 Some(run) if run.end == part.first_tile => run.end = end,
                 _ => runs.push(part.first_tile..end),
             }
         }
         runs
+    }
+}
+
+impl Operation {
+    /// Its products of one token take on what lies beside them.
+    pub fn fuses(&self, kernels: &Kernels) -> bool {
+        self.products.iter().all(|product| kernels.fuses(product.form))
+    }
+
+    /// The product whose first `width` rows are W and the others V, as one that goes through both side by side; none where their
+    /// parts differ, or are of several forms.
+    fn gated(&self, width: u32) -> Option<Self> {
+        let [product] = &self.products[..] else { return None };
+        let (w, v) = product.parts.split_at(product.parts.len() / 2);
+        let alike =
+            |(w, v): (&PartArgs, &PartArgs)| (w.pack, w.rows, w.first_row + width) == (v.pack, v.rows, v.first_row);
+        if w.len() != v.len() || self.rows != 2 * width || !w.iter().zip(v).all(alike) {
+            return None;
+        }
+        let of_each = product.form.pair_rows(product.tile_rows)?;
+        let mut product = Product { paired: true, tiles: 0, ..product.clone() };
+        for part in &mut product.parts[..w.len()] {
+            part.first_tile = product.tiles;
+            product.tiles += part.rows.div_ceil(of_each);
+        }
+        Some(Self { rows: width, products: vec![product], packs: self.packs.clone(), scales: Vec::new() })
+    }
+}
+
+impl Form {
+    /// Rows of W, and of V, of a tile of both that has so many.
+    fn pair_rows(self, tile_rows: u32) -> Option<u32> {
+        match self {
+            Self::Packed { .. } => Some(tile_rows), // these are as they are stored
+            Self::Plain(_) | Self::Narrowed(_) | Self::Scaled { .. } => {
+                tile_rows.is_multiple_of(2).then_some(tile_rows / 2)
+            }
+        }
     }
 }
 
@@ -282,7 +311,10 @@ impl Layer {
         all.extend(self.qkv.products.iter_mut().chain(&mut self.output.product.products));
         all.extend(self.latent.iter_mut().flat_map(|latent| latent.products_mut()));
         match &mut self.ffn {
-            Ffn::Dense(ffn) => all.extend(ffn.up.products.iter_mut().chain(&mut ffn.down.product.products)),
+            Ffn::Dense(ffn) => {
+                let gated = ffn.gated.iter_mut().flat_map(|gated| &mut gated.products);
+                all.extend(ffn.up.products.iter_mut().chain(gated).chain(&mut ffn.down.product.products));
+            }
             Ffn::Mixture(mixture) => all.extend(mixture.products_mut()),
         }
         all
@@ -387,7 +419,7 @@ pub fn packs_of(vectors: impl IntoIterator<Item = Vector>) -> Vec<usize> {
 struct Finder<'a> {
     index: &'a ArchivedIndex,
     scale_block: Option<[u32; 2]>,
-    tile_rows: &'a dyn Fn(Form, u32) -> u32,
+    kernels: &'a Kernels,
     /// By kind and layer; several where each expert has its own.
     tensors: HashMap<(u16, u32), Vec<usize>>,
     /// The rows of every tensor, in order.
@@ -403,7 +435,7 @@ struct Place<'a> {
 }
 
 impl<'a> Finder<'a> {
-    fn new(archive: &'a Archive<'a>, tile_rows: &'a dyn Fn(Form, u32) -> u32) -> Self {
+    fn new(archive: &'a Archive<'a>, kernels: &'a Kernels) -> Self {
         let (index, scale_block) = (archive.index(), archive.config().design.scale_block);
         let mut places = vec![Vec::new(); index.tensors.len()];
         for (pack, p) in (0u32..).zip(index.packs.iter()) {
@@ -418,7 +450,7 @@ impl<'a> Finder<'a> {
         for (i, t) in index.tensors.iter().enumerate() {
             tensors.entry((t.kind.to_native(), t.layer.to_native())).or_default().push(i);
         }
-        Self { index, scale_block, tile_rows, tensors, places }
+        Self { index, scale_block, kernels, tensors, places }
     }
 
     fn has(&self, kind: TensorKind, layer: u32) -> bool {
@@ -513,7 +545,7 @@ impl<'a> Finder<'a> {
             ffn_norm: self.norm(c, [Kind::FfnNorm, Kind::FfnNormBias], l)?,
             ffn: match &c.design.experts {
                 Some(experts) if self.has(Kind::Router, l) => Ffn::Mixture(Box::new(self.mixture(experts, l, hidden)?)),
-                _ => Ffn::Dense(self.dense(c, l)?),
+                _ => Ffn::Dense(Box::new(self.dense(c, l)?)),
             },
         })
     }
@@ -526,9 +558,13 @@ impl<'a> Finder<'a> {
             (false, true) => vec![(Kind::FfnGate, ffn), (Kind::FfnUp, ffn)],
             (false, false) => vec![(Kind::FfnUp, ffn)],
         };
+        let up = self.operation(l, &up, hidden)?;
+        let up_bias = [self.optional(Kind::FfnGateBias, l, ffn)?, self.optional(Kind::FfnUpBias, l, ffn)?];
+        let gates = c.design.gated && up_bias == [None; 2] && up.fuses(self.kernels);
         Ok(Dense {
-            up: self.operation(l, &up, hidden)?,
-            up_bias: [self.optional(Kind::FfnGateBias, l, ffn)?, self.optional(Kind::FfnUpBias, l, ffn)?],
+            gated: gates.then(|| up.gated(ffn)).flatten(),
+            up,
+            up_bias,
             down: Output {
                 product: self.operation(l, &[(Kind::FfnDown, hidden)], ffn)?,
                 bias: self.optional(Kind::FfnDownBias, l, hidden)?,
@@ -547,20 +583,20 @@ impl<'a> Finder<'a> {
     /// A product over tensors of `(kind, rows)`, their rows one after another in y.
     fn operation(&self, layer: u32, tensors: &[(TensorKind, u32)], columns: u32) -> Result<Operation, EngineError> {
         let mut operation = Operation { rows: 0, products: Vec::new(), packs: Vec::new(), scales: Vec::new() };
-        let all_rows = tensors.iter().map(|(_, rows)| rows).sum();
         for &(kind, rows) in tensors {
             let tensor = self.tensor(kind, layer)?;
             let dtype = self.dtype(tensor, rows, columns)?;
             for &Place { pack, offset, part } in &self.places[tensor] {
-                let form = self.form(part, dtype, columns, all_rows)?;
+                let form = self.form(part, dtype, columns)?;
                 let at = operation.products.iter().position(|p| p.form == form).unwrap_or_else(|| {
-                    let tile_rows = (self.tile_rows)(form, all_rows);
+                    let tile_rows = self.kernels.tile_rows(form);
                     operation.products.push(Product {
                         form,
                         columns,
                         parts: Vec::new(),
                         tiles: 0,
                         tile_rows,
+                        paired: false,
                         table: 0,
                         grid: 0,
                         scales: ScaleTable::default(),
@@ -587,21 +623,14 @@ impl<'a> Finder<'a> {
         }
         operation.packs.sort_unstable();
         operation.packs.dedup();
-        one_a_pack(&mut operation.scales);
+        scales::one_a_pack(&mut operation.scales);
         Ok(operation)
     }
 }
 
-/// Leaves of every pack one vector.
-fn one_a_pack(vectors: &mut Vec<Vector>) {
-    vectors.sort_unstable_by_key(|v| v.pack);
-    vectors.dedup_by_key(|v| v.pack);
-}
-
 impl Finder<'_> {
     /// What kernels find in a part of rows that the source stored as `dtype`.
-    /// `all_rows` are those of its operation.
-    fn form(&self, part: &ArchivedPart, dtype: Dtype, columns: u32, all_rows: u32) -> Result<Form, EngineError> {
+    fn form(&self, part: &ArchivedPart, dtype: Dtype, columns: u32) -> Result<Form, EngineError> {
         let codec = Codec::from_code(part.codec).unwrap_or(Codec::Raw); // validation knows every code
         let shape = Shape { dtype, rows: part.rows.to_native(), columns };
         let narrowed = |dtype| match codec.exceptions(shape, part.coded_len.to_native()) {
@@ -609,7 +638,7 @@ impl Finder<'_> {
             _ => Form::Narrowed(dtype),
         };
         match codec {
-            Codec::Raw if dtype.is_scaled() => self.scaled(part, dtype, all_rows),
+            Codec::Raw if dtype.is_scaled() => self.scaled(part, dtype),
             Codec::Raw => Ok(Form::Plain(dtype)),
             Codec::P12 | Codec::P11 => Ok(Form::Packed { codec, source: dtype }),
             Codec::F16 => Ok(narrowed(Dtype::F16)),
@@ -619,54 +648,6 @@ impl Finder<'_> {
                 Err(EngineError::NotComputable { name, codec })
             }
         }
-    }
-}
-
-impl Finder<'_> {
-    /// The form of a part with factors: tiles of it start at its first row.
-    fn scaled(&self, part: &ArchivedPart, dtype: Dtype, all_rows: u32) -> Result<Form, EngineError> {
-        let (blocks, _) = self.scale_blocks(part.tensor.to_native() as usize)?;
-        let form = |spread| Form::Scaled { dtype, spread };
-        let tile = (self.tile_rows)(form(Spread::Tile), all_rows);
-        let alike = blocks.rows.is_multiple_of(tile) && part.row.to_native().is_multiple_of(tile);
-        Ok(form(match (blocks.is_of_rows(), alike) {
-            (true, _) => Spread::Rows,
-            (false, true) => Spread::Tile,
-            (false, false) => Spread::Blocks,
-        }))
-    }
-
-    /// How the factors of a tensor are spread, and which tensor they are.
-    fn scale_blocks(&self, tensor: usize) -> Result<(ScaleBlocks, usize), EngineError> {
-        let matrix = |t: &symbiote_format::ArchivedTensor| {
-            let (columns, outer) = t.shape.split_last()?;
-            let rows = outer.iter().map(|d| d.to_native()).product::<u64>();
-            Some([u32::try_from(rows).ok()?, u32::try_from(columns.to_native()).ok()?])
-        };
-        // validation: factors follow what they are of, and fit it
-        let at = tensor + 1;
-        let found =
-            self.index.tensors.get(at).and_then(|scale| {
-                ScaleBlocks::new(matrix(&self.index.tensors[tensor])?, matrix(scale)?, self.scale_block)
-            });
-        Ok((found.ok_or(EngineError::MissingTensor { kind: TensorKind::Scale.name(), layer: NO_LAYER })?, at))
-    }
-
-    /// The factors of a tensor from its row `row` on, which is row `first_row` of a product.
-    fn scale(&self, tensor: usize, row: u32, first_row: u32) -> Result<(ScaleArgs, Vector), EngineError> {
-        let (blocks, at) = self.scale_blocks(tensor)?;
-        let layer = self.index.tensors[at].layer.to_native();
-        let dtype = Dtype::from_code(self.index.tensors[at].dtype.to_native()).unwrap_or(Dtype::F32);
-        let place = self.places[at][0]; // validation: every tensor has a part
-        let whole = self.places[at].len() == 1 && place.part.codec == Codec::Raw.code();
-        let skipped = blocks.first_factor(row) * u64::from(dtype.block_bytes());
-        let offset = u64::from(place.offset) + skipped;
-        let offset = u32::try_from(offset).ok().filter(|_| whole);
-        let kind = TensorKind::Scale.name();
-        let vector =
-            Vector { pack: place.pack, offset: offset.ok_or(EngineError::VectorCodec { kind, layer })?, dtype };
-        let ScaleBlocks { rows, columns_log2, across } = blocks;
-        Ok((ScaleArgs { factors: vector.args(), first_row, rows, columns_log2, across }, vector))
     }
 }
 

@@ -51,7 +51,7 @@ fn link(gpu: &Gpu, time: Duration) -> Result<f64, EngineError> {
 /// The product that decoding consists of, over f32 weights.
 fn vram(gpu: &Gpu, time: Duration) -> Result<f64, EngineError> {
     let cache = ShaderCache::new(gpu, BuiltIn, None)?;
-    let kernels = Kernels::new(cache, gpu.info(), Probed::default());
+    let kernels = Kernels::new(cache, gpu.info(), Probed::default(), false);
     let row = u64::from(COLUMNS) * 4;
     let fit = (gpu.memory_available() / 4).min(gpu.info().max_buffer_bytes) / row;
     let rows = ROWS.min(u32::try_from(fit).unwrap_or(ROWS)).max(64);
@@ -75,12 +75,10 @@ fn vram(gpu: &Gpu, time: Duration) -> Result<f64, EngineError> {
         y_stride: rows,
         add: 0,
         halves: x.address(),
-        experts: 0,
-        group_rows: 0,
-        pad: 0,
+        ..MatmulArgs::default()
     };
     let form = Form::Plain(Dtype::F32);
-    let tile_rows = kernels.tile_rows(form, rows);
+    let tile_rows = kernels.tile_rows(form);
     let multiply = kernels.product(form, Batch::Tokens(1), (rows.div_ceil(tile_rows), tile_rows), COLUMNS)?;
     let kept = Arc::new((weights, x, y, table, parts));
     let round = || -> Result<(), EngineError> {

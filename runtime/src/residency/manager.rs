@@ -290,11 +290,15 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
                 None => return Ok(()),
                 Some(Action::Read { id, pack, into, urgent }) => {
                     let begun = self.locate(pack, into).and_then(|at| self.begin(id, pack, at, urgent));
-                    begun.inspect_err(|_| self.scheduler.failed(id))?;
+                    begun.inspect_err(|_| {
+                        self.scheduler.failed(id);
+                    })?;
                 }
                 Some(Action::Copy { id, pack, from, to, after }) => {
                     let value = self.copy(pack, from, to, after);
-                    let value = value.inspect_err(|_| self.scheduler.failed(id))?;
+                    let value = value.inspect_err(|_| {
+                        self.scheduler.failed(id);
+                    })?;
                     self.scheduler.copied(id, value);
                 }
             }
@@ -509,8 +513,11 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
             self.check.check(pack, self.store.bytes(at)?, self.residence.verify && !self.seen[pack])
         };
         if let Err(error) = judge() {
-            self.scheduler.failed(id);
-            return Err(ResidencyError::Source { pack, error });
+            // what nobody waits for fails when somebody does
+            return match self.scheduler.failed(id) {
+                true => Err(ResidencyError::Source { pack, error }),
+                false => Ok(()),
+            };
         }
         self.scheduler.read(id);
         if self.is_promoted(pack) {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `tier.rs` | [`MemoryTier`]: the places a pack can be |
 //! | `scheduler.rs` | [`PackScheduler`]: what is read, copied and overwritten next; pure |
+//! | `scheduler/guests.rs` | what caches take in, and what is read while nobody asks |
 //! | `manager.rs` | [`NomadPackManager`]: the state of every pack, and the acts that change it |
 //! | `manager/caches.rs` | places that packs take turns in |
 //! | `manager/replan.rs` | from one plan to another while a model is in use |

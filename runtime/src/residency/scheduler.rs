@@ -1,5 +1,7 @@
 //! What is read, copied and overwritten next: decisions, no effects.
 
+mod guests;
+
 use std::collections::VecDeque;
 
 use super::MemoryTier;
@@ -80,6 +82,8 @@ struct Fetch {
     slot: Option<usize>,
     /// Somebody waits for it.
     urgent: bool,
+    /// No use asked for it: the pack is only brought to its home.
+    idle: bool,
     /// Leases that hold its slot.
     leases: u32,
     /// The compute value from which on no work reads its slot: its last user's, and then its own.
@@ -141,6 +145,8 @@ pub struct PackScheduler {
     staging: Vec<Slot>,
     /// Uses to come that have no fetch yet.
     upcoming: VecDeque<usize>,
+    /// Packs to bring to their homes while nothing else is read.
+    idle: VecDeque<usize>,
     /// In order of use.
     fetches: VecDeque<Fetch>,
     next_id: u64,
@@ -158,6 +164,7 @@ impl PackScheduler {
             slots: vec![Slot::FreeAfter(0); slots],
             staging: vec![Slot::FreeAfter(0); staging],
             upcoming: VecDeque::new(),
+            idle: VecDeque::new(),
             fetches: VecDeque::new(),
             next_id: 0,
         }
@@ -176,7 +183,8 @@ impl PackScheduler {
     pub fn announce(&mut self, uses: impl IntoIterator<Item = usize>) -> bool {
         let mut uses: VecDeque<usize> = uses.into_iter().filter(|&pack| self.comes(pack)).collect();
         // a fetch for a home is good whenever it comes
-        let streams = |fetch: &Fetch| fetch.slot.is_some() || self.homes[fetch.pack] != MemoryTier::VramHot;
+        let home = |fetch: &Fetch| self.homes[fetch.pack] == MemoryTier::VramHot || fetch.idle;
+        let streams = |fetch: &Fetch| fetch.slot.is_some() || !home(fetch);
         let agree = self.fetches.iter().filter(|f| streams(f) && !f.is_leased());
         let agree = agree.zip(uses.iter().filter(|&&pack| self.homes[pack] != MemoryTier::VramHot));
         let kept = agree.take_while(|(fetch, pack)| fetch.pack == **pack).count();
@@ -195,7 +203,8 @@ impl PackScheduler {
         for i in beyond.into_iter().rev() {
             self.abandon(i);
         }
-        let coming: Vec<usize> = self.fetches.iter().filter(|f| !f.is_leased()).map(|f| f.pack).collect();
+        let comes = |f: &&Fetch| !f.is_leased() && (!f.idle || self.homes[f.pack] == MemoryTier::VramHot);
+        let coming: Vec<usize> = self.fetches.iter().filter(comes).map(|f| f.pack).collect();
         for pack in coming {
             if let Some(at) = uses.iter().position(|&use_| use_ == pack) {
                 uses.remove(at);
@@ -213,7 +222,7 @@ impl PackScheduler {
         // on its way behind others, it would wait for slots that they keep
         let on_its_way = self.fetches.iter().position(|f| f.pack == pack && !f.is_leased());
         let fetch = match on_its_way.and_then(|at| self.fetches.remove(at)) {
-            Some(fetch) => Fetch { urgent: true, ..fetch },
+            Some(fetch) => Fetch { urgent: true, idle: false, ..fetch },
             None => {
                 if let Some(at) = self.upcoming.iter().position(|&p| p == pack) {
                     self.upcoming.remove(at);
@@ -225,81 +234,10 @@ impl PackScheduler {
         self.fetches.insert(at, fetch);
     }
 
-    /// Asks for a pack behind all others that are on their way.
-    pub fn expect(&mut self, pack: usize) {
-        if !self.stays(pack) && !self.has_fetch(pack) {
-            let fetch = self.fetch(pack, false);
-            self.fetches.push_back(fetch);
-        }
-    }
-
-    /// Makes VRAM the home of a pack for a while, with a place there that a cache gives it. `false`, with nothing changed, while
-    /// it is on its way somewhere else.
-    pub fn promote(&mut self, pack: usize) -> bool {
-        if self.below[pack].is_some() || self.has_fetch(pack) {
-            return false;
-        }
-        self.below[pack] = Some((self.homes[pack], self.placed[pack]));
-        (self.homes[pack], self.placed[pack]) = (MemoryTier::VramHot, Placed::No);
-        true
-    }
-
-    /// Ends what [`promote`](Self::promote) began. `false`, with nothing changed, while the pack [is busy](Self::is_busy).
-    pub fn demote(&mut self, pack: usize) -> bool {
-        if self.is_busy(pack) {
-            return false;
-        }
-        let Some(below) = self.below[pack].take() else { return false };
-        while let Some(at) = self.fetches.iter().position(|f| f.pack == pack) {
-            self.abandon(at);
-        }
-        (self.homes[pack], self.placed[pack]) = below;
-        true
-    }
-
-    /// The home that a pack has, or goes back to.
-    pub fn base(&self, pack: usize) -> MemoryTier {
-        self.below[pack].map_or(self.homes[pack], |(home, _)| home)
-    }
-
-    /// Gives a pack another home below VRAM, where it is not yet: a cache in RAM takes it in, or lets it go. `false`, with nothing
-    /// changed, while it is on its way.
-    pub fn rebase(&mut self, pack: usize, home: MemoryTier) -> bool {
-        if self.has_fetch(pack) {
-            return false;
-        }
-        match &mut self.below[pack] {
-            Some(below) => *below = (home, Placed::No),
-            None => (self.homes[pack], self.placed[pack]) = (home, Placed::No),
-        }
-        true
-    }
-
-    /// True where RAM holds the pack's bytes, beside VRAM or not.
-    pub fn is_warm(&self, pack: usize) -> bool {
-        let (home, placed) = self.below[pack].unwrap_or((self.homes[pack], self.placed[pack]));
-        home == MemoryTier::RamWarm && matches!(placed, Placed::Since(_))
-    }
-
-    /// True while a cache has the pack in VRAM, or brings it there.
-    pub fn is_promoted(&self, pack: usize) -> bool {
-        self.below[pack].is_some()
-    }
-
-    /// True while the pack is being read, or a lease holds a slot of it.
-    pub fn is_busy(&self, pack: usize) -> bool {
-        self.fetches.iter().any(|f| f.pack == pack && (f.stage == Stage::Reading || f.is_leased()))
-    }
-
-    /// True while the pack is on its way, or in a slot.
-    pub fn has_fetch(&self, pack: usize) -> bool {
-        self.fetches.iter().any(|f| f.pack == pack)
-    }
-
     /// Something that can be done now. It is taken for begun.
     pub fn next(&mut self, passed: Passed) -> Option<Action> {
         self.look_ahead();
-        self.next_copy(passed).or_else(|| self.next_read(passed))
+        self.next_copy(passed).or_else(|| self.next_read(passed)).or_else(|| self.next_idle(passed))
     }
 
     /// A read is done.
@@ -313,16 +251,21 @@ impl PackScheduler {
         if let Some((MemoryTier::RamWarm, below)) = &mut self.below[pack] {
             *below = Placed::Since(0);
         }
+        if self.fetches[at].idle && self.homes[pack] == MemoryTier::RamWarm {
+            self.fetches.remove(at);
+            return;
+        }
         if self.unified {
             self.arrive(at, 0);
         }
     }
 
-    /// A read has failed, or brought what is not wanted.
-    pub fn failed(&mut self, id: u64) {
-        if let Some(at) = self.fetches.iter().position(|f| f.id == id) {
-            self.abandon(at);
-        }
+    /// A read has failed, or brought what is not wanted: whether somebody did ask for it.
+    pub fn failed(&mut self, id: u64) -> bool {
+        let Some(at) = self.fetches.iter().position(|f| f.id == id) else { return true };
+        let asked = !self.fetches[at].idle;
+        self.abandon(at);
+        asked
     }
 
     /// A copy is submitted; it is done when the copies' timeline has passed `value`.
@@ -343,7 +286,7 @@ impl PackScheduler {
         if self.is_read_in_place(pack) {
             return Some((Spot::Home, 0));
         }
-        let fetch = self.fetches.iter().find(|f| f.pack == pack)?;
+        let fetch = self.fetches.iter().find(|f| f.pack == pack && !f.idle)?;
         match (fetch.stage, fetch.slot) {
             (Stage::Arrived(value), Some(slot)) => Some((Spot::Slot(slot), value)),
             _ => None,
@@ -460,7 +403,7 @@ impl PackScheduler {
             self.placed[pack] = Placed::Coming;
         }
         let stage = if warm { Stage::Read } else { Stage::Planned };
-        Fetch { id: self.next_id, pack, stage, staging: None, slot: None, urgent, leases: 0, until: 0 }
+        Fetch { id: self.next_id, pack, stage, staging: None, slot: None, urgent, idle: false, leases: 0, until: 0 }
     }
 
     fn look_ahead(&mut self) {
@@ -479,7 +422,8 @@ impl PackScheduler {
             return None;
         }
         // slots are taken in order, or what comes late would wait for what is used after it
-        let waits = |f: &Fetch| !matches!(f.stage, Stage::Arrived(_)) && self.homes[f.pack] != MemoryTier::VramHot;
+        let waits =
+            |f: &Fetch| !matches!(f.stage, Stage::Arrived(_)) && self.homes[f.pack] != MemoryTier::VramHot && !f.idle;
         let arrives = |f: &Fetch| f.stage == Stage::Read && self.homes[f.pack] == MemoryTier::VramHot;
         let at = self.fetches.iter().position(arrives).or_else(|| self.fetches.iter().position(waits))?;
         let Fetch { id, pack, stage, staging, .. } = self.fetches[at];
@@ -517,6 +461,22 @@ impl PackScheduler {
         };
         self.fetches[at].stage = Stage::Reading;
         Some(Action::Read { id, pack, into, urgent })
+    }
+
+    /// Reads a pack for its home while nobody asks for another.
+    fn next_idle(&mut self, passed: Passed) -> Option<Action> {
+        if self.idle.is_empty() || self.fetches.iter().any(|f| matches!(f.stage, Stage::Planned | Stage::Reading)) {
+            return None;
+        }
+        while let Some(pack) = self.idle.pop_front() {
+            let stays = matches!(self.homes[pack], MemoryTier::VramHot | MemoryTier::RamWarm);
+            if stays && self.placed[pack] == Placed::No && !self.has_fetch(pack) {
+                let fetch = Fetch { idle: true, ..self.fetch(pack, false) };
+                self.fetches.push_back(fetch);
+                return self.next_read(passed);
+            }
+        }
+        None
     }
 
     /// Takes pinned memory for fetch number `at`.

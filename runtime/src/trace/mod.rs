@@ -23,3 +23,8 @@ pub use belady::Belady;
 pub use error::TraceError;
 pub use record::{NONE, Token, Trace};
 pub use replay::{Replay, Replayed};
+
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod laws;

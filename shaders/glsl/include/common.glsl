@@ -39,10 +39,21 @@ Part part_at(U64s packs, U32s parts, uint i) {
   return Part(packs.at[parts.at[p]] + parts.at[p + 1], parts.at[p + 2], parts.at[p + 3], parts.at[p + 4]);
 }
 
-// The part that tile number `tile` works on. A few are looked through one by one; of many, each lane looks at some.
+// The number of the part that tile number `tile` works on.
+uint find_part_index(U32s parts, uint count, uint tile) {
+  uint i = 0;
+  for (uint from = 0; from < count; from += gl_SubgroupSize) {
+    const uint mine = from + gl_SubgroupInvocationID;
+    i += subgroupBallotBitCount(subgroupBallot(mine < count && tile >= parts.at[5 * min(mine, count - 1) + 4]));
+  }
+  return max(1, i) - 1;
+}
+
+// That part. Where a subgroup is small, a few are looked through one by one; of many, each lane looks at some.
 Part find_part(U64s packs, U32s parts, uint count, uint tile) {
   uint i = 0;
-  if (count <= 4) {
+  if (count == 1) return part_at(packs, parts, 0);
+  if (count <= 4 && gl_SubgroupSize < 16) {
     while (i + 1 < count && tile >= parts.at[5 * i + 9]) i++;
     return part_at(packs, parts, i);
   }
@@ -54,11 +65,7 @@ Part find_part(U64s packs, U32s parts, uint count, uint tile) {
     return Part(uint64_t(subgroupShuffle(at.y, i)) << 32 | subgroupShuffle(at.x, i), subgroupShuffle(mine.rows, i),
                 subgroupShuffle(mine.first_row, i), subgroupShuffle(mine.first_tile, i));
   }
-  for (uint from = 0; from < count; from += gl_SubgroupSize) {
-    const uint mine = from + gl_SubgroupInvocationID;
-    i += subgroupBallotBitCount(subgroupBallot(mine < count && tile >= parts.at[5 * min(mine, count - 1) + 4]));
-  }
-  return part_at(packs, parts, max(1, i) - 1);
+  return part_at(packs, parts, find_part_index(parts, count, tile));
 }
 
 float half_to_float(uint bits) { return unpackHalf2x16(bits).x; }

@@ -1,5 +1,7 @@
 // Vectors of weights: norms and biases. A reference is (pack, place): the place has the offset in the pack, in bytes, in its lower
 // 30 bits, and how the vector is stored above them: 0 f32, 1 f16, 2 bf16.
+#ifndef VECTOR
+#define VECTOR
 const uint ABSENT = 0xFFFFFFFFu;  // for a pack: there is no vector
 
 float weight(U64s packs, uvec2 v, uint k) {
@@ -12,3 +14,4 @@ float weight(U64s packs, uvec2 v, uint k) {
 
 // 0 where there is none.
 float bias_at(U64s packs, uvec2 v, uint k) { return v.x == ABSENT ? 0.0 : weight(packs, v, k); }
+#endif

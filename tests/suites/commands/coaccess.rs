@@ -15,7 +15,7 @@ const ESSAY: &str = "The sea was calm, and nobody spoke for a while. Then the wi
 const CODE: &str = "fn main() { let x = [1, 2, 3]; println!(\"{x:?}\"); }\n";
 
 /// A folder with `moe/`, a mixture of experts with a tokenizer of one character a token, and two texts.
-fn bench() -> TempDir {
+pub fn bench() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let moe = folder.path().join("moe");
     std::fs::create_dir(&moe).unwrap();
@@ -65,7 +65,7 @@ fn statistics_go_from_texts_into_the_archive() {
     let domains = json!([{ "name": "essay", "tokens": tokens[0] }, { "name": "code", "tokens": tokens[1] }]);
     assert_eq!(found["domains"], domains);
     assert_eq!(found["file"], "m.coaccess");
-    assert_eq!(found["token_cycle"]["experts"], 6);
+    assert_eq!((&found["token_cycle"]["experts"], &found["warm_start"]), (&json!(6), &json!(true)));
     let again = profile(&folder, &["--force"]);
     assert!(again.starts_with("m.coaccess: ") && again.contains("a token goes through 6 of 16 experts"), "{again}");
     assert_eq!(Coaccess::from_file(&bytes(&folder, "m.coaccess")).unwrap().tokens() as usize, tokens[0] + tokens[1]);
@@ -96,6 +96,7 @@ fn statistics_go_from_texts_into_the_archive() {
 
     let text = pack(&folder, &["inspect", "c.pak", "--coaccess", "--chart", "heat.svg"]);
     assert!(text.starts_with("c.pak: ") && text.contains("token cycle  6 of 16 experts, "), "{text}");
+    assert!(text.contains("warm start   the oracle's weights"), "{text}");
     let picture = String::from_utf8(bytes(&folder, "heat.svg")).unwrap();
     assert!(picture.starts_with("<svg") && picture.ends_with("</svg>\n") && picture.contains("code: "), "{picture}");
     let [of_archive, of_file] =

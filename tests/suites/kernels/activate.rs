@@ -25,7 +25,7 @@ const ACTIVATIONS: [(Activation, u32, bool); 6] = [
 
 /// What an activation may be off by. Vulkan lets exp(x) be off by 3 + 2 |x| units in the last place and a quotient by 2.5. Where
 /// exp(-u) nears the greatest f32, results are below 1e-36 of x and may be 0.
-fn bound(activation: Activation, x: f64, y: f64) -> f64 {
+pub(super) fn bound(activation: Activation, x: f64, y: f64) -> f64 {
     let u = match activation {
         Silu => x,
         GeluTanh => gelu_exponent(x),

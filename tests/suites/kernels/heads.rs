@@ -14,27 +14,27 @@ use super::expected::{Expected, Worst};
 const TOLERANCE: f64 = 1.5e-7;
 /// Of a normed element: a sum of squares, a root, three products; of a sum with a bias.
 const NORM_TOLERANCE: f64 = 1e-6;
-const EPS: f32 = 1e-5;
-const NORM_OFFSET: f32 = 0.5;
+pub(super) const EPS: f32 = 1e-5;
+pub(super) const NORM_OFFSET: f32 = 0.5;
 
 /// The heads, and what happens to them.
 #[derive(Clone, Copy, Debug)]
-struct Shape {
-    heads: usize,
-    kv_heads: usize,
-    head_dim: usize,
+pub(super) struct Shape {
+    pub(super) heads: usize,
+    pub(super) kv_heads: usize,
+    pub(super) head_dim: usize,
     /// 0: nothing is turned.
-    rope_dims: usize,
-    layout: RopeLayout,
-    tokens: usize,
-    position: usize,
-    capacity: usize,
-    staged: Staged,
+    pub(super) rope_dims: usize,
+    pub(super) layout: RopeLayout,
+    pub(super) tokens: usize,
+    pub(super) position: usize,
+    pub(super) capacity: usize,
+    pub(super) staged: Staged,
 }
 
 /// What is done before the rotation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Staged {
+pub(super) enum Staged {
     Nothing,
     Biases,
     Norms,
@@ -42,7 +42,7 @@ enum Staged {
 }
 use Staged::{Biases, Both, Norms, Nothing};
 
-const fn shape(
+pub(super) const fn shape(
     (heads, kv_heads, head_dim): (usize, usize, usize),
     (rope_dims, layout): (usize, RopeLayout),
     (tokens, position, capacity): (usize, usize, usize),
@@ -65,18 +65,18 @@ const SHAPES: &[Shape] = &[
 ];
 
 /// A value and the error that it may have.
-type Bounded = (f64, f64);
+pub(super) type Bounded = (f64, f64);
 
 /// The vectors of a case: biases of q, k and v, norms of q and k, in turn of each type.
-struct Vectors {
+pub(super) struct Vectors {
     values: [Option<Vec<f32>>; 5],
-    args: [VectorArgs; 5],
-    packs: Buffer,
+    pub(super) args: [VectorArgs; 5],
+    pub(super) packs: Buffer,
     _pack: Buffer,
 }
 
 impl Vectors {
-    fn new(rig: &KernelRig, s: &Shape, random: &mut Random) -> Self {
+    pub(super) fn new(rig: &KernelRig, s: &Shape, random: &mut Random) -> Self {
         let (d, kv) = (s.head_dim, s.kv_heads * s.head_dim);
         let biases = matches!(s.staged, Biases | Both);
         let norms = matches!(s.staged, Norms | Both);
@@ -102,7 +102,7 @@ impl Vectors {
     }
 
     /// Head `h` of all q, k and v with its bias, normed.
-    fn staged(&self, s: &Shape, h: usize, head: &[f32]) -> Vec<Bounded> {
+    pub(super) fn staged(&self, s: &Shape, h: usize, head: &[f32]) -> Vec<Bounded> {
         let of = if h < s.heads { 0 } else { 1 + (h - s.heads) / s.kv_heads };
         let own = if of == 0 { h } else { (h - s.heads) % s.kv_heads };
         let mut out: Vec<Bounded> = head.iter().map(|x| (f64::from(*x), 0.0)).collect();
@@ -126,7 +126,7 @@ impl Vectors {
 }
 
 impl Shape {
-    fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         (self.heads + 2 * self.kv_heads) * self.head_dim
     }
 
@@ -136,7 +136,7 @@ impl Shape {
     }
 
     /// One head after its rotation.
-    fn turned(&self, head: &[Bounded], turns: &[f32]) -> Vec<Bounded> {
+    pub(super) fn turned(&self, head: &[Bounded], turns: &[f32]) -> Vec<Bounded> {
         let mut out = head.to_vec();
         let half = self.rope_dims / 2;
         for p in 0..half {
@@ -153,7 +153,7 @@ impl Shape {
 
 /// How much further off values of a row may be in the cache. Vulkan leaves it to the device which way f16 rounds, and whether the
 /// numbers below the normal ones become 0.
-fn stored(row: &[Bounded], kv_bytes: usize) -> Vec<f64> {
+pub(super) fn stored(row: &[Bounded], kv_bytes: usize) -> Vec<f64> {
     let half = |value: f64| (value.abs() / 1024.0).max(f64::from(half::f16::MIN_POSITIVE));
     let block = |block: &[Bounded]| {
         let most = block.iter().map(|x| x.0.abs() + x.1).fold(0.0, f64::max);

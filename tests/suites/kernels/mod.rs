@@ -9,6 +9,7 @@
 //! | `scaled` | numbers of 8 bits with factors |
 //! | `packed`, `narrowed` | the same over packed parts, and over halves with exceptions |
 //! | `norm`, `heads`, `attention`, `activate` | the rest of a layer |
+//! | `attention_token`, `fused` | what a pass of one token does at once on a GPU |
 //! | `latent` | latent attention in front of the softmax |
 //! | `route`, `mixture` | the choice of experts; rows on their way to them and back |
 //!
@@ -16,8 +17,10 @@
 
 mod activate;
 mod attention;
+mod attention_token;
 mod embed;
 mod expected;
+mod fused;
 mod heads;
 mod latent;
 mod matmul;

@@ -35,7 +35,7 @@ fn source(dtype: Dtype) -> u32 {
 }
 
 /// What an exception's place in the blocks counts as: the kernels take it back, in f32, so that it leaves a rounding.
-fn unit(codec: Codec, dtype: Dtype, shape: &Shape, bytes: &[u8]) -> f64 {
+pub(super) fn unit(codec: Codec, dtype: Dtype, shape: &Shape, bytes: &[u8]) -> f64 {
     if codec != Codec::P11 {
         return 0.0;
     }

@@ -94,6 +94,7 @@ impl Pass<'_> {
         } else {
             None
         };
+        let asked_for = asked.is_some();
         if let Some(shared) = &m.shared {
             self.shared(s, shared, e, n)?; //                                   shared [tokens][hidden]
         }
@@ -126,7 +127,9 @@ impl Pass<'_> {
                 self.run_experts(s, m, e, &groups, some)?; //                   rows [groups][rows][hidden]
             }
         }
-        self.combine(s, m, e, a, rows)
+        self.combine(s, m, e, a, rows)?;
+        // the device goes on while what follows is recorded
+        if asked_for { s.submit().map(drop) } else { Ok(()) }
     }
 
     fn experts(&self) -> Result<&Experts, EngineError> {

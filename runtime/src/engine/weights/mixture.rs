@@ -1,9 +1,10 @@
 //! The weights of a mixture of experts.
 
 use symbiote_format::{Dtype, Experts, PackRole, TensorKind};
-use symbiote_shaders::{PartArgs, ScaleArgs};
+use symbiote_shaders::PartArgs;
 
-use super::{Finder, Form, Operation, Place, Product, ScaleTable, Vector, one_a_pack};
+use super::scales::{ScaleTable, one_a_pack};
+use super::{Finder, Form, Operation, Place, Product, Vector};
 use crate::engine::EngineError;
 
 /// A layer whose tokens go through some of many feed-forward networks.
@@ -73,22 +74,8 @@ impl Mixture {
     }
 }
 
-impl ScaleTable {
-    /// Puts in the record of tensor number `at` of an expert, of `count` that have `tensors`.
-    fn set(&mut self, expert: usize, at: usize, (count, tensors): (u32, &[Rows]), record: ScaleArgs) {
-        if self.records.is_empty() {
-            // a kernel looks records through by their first rows, those of other products too
-            let first_rows = tensors.iter().scan(0, |end, (_, rows)| Some(std::mem::replace(end, *end + rows)));
-            let of_one: Vec<_> = first_rows.map(|first_row| ScaleArgs { first_row, ..ScaleArgs::default() }).collect();
-            self.records = of_one.repeat(count as usize);
-            self.each = u32::try_from(tensors.len()).unwrap_or(u32::MAX);
-        }
-        self.records[expert * tensors.len() + at] = record;
-    }
-}
-
 /// A tensor of an expert, in the order in which its rows follow each other in the product: what it is, and its rows.
-type Rows = (TensorKind, u32);
+pub(super) type Rows = (TensorKind, u32);
 
 impl Finder<'_> {
     pub(super) fn mixture(&self, experts: &Experts, layer: u32, hidden: u32) -> Result<Mixture, EngineError> {
@@ -188,7 +175,6 @@ impl Finder<'_> {
         packs: &[usize],
         scales: &mut Vec<Vector>,
     ) -> Result<Vec<ExpertProduct>, EngineError> {
-        let all_rows: u32 = tensors.iter().map(|(_, rows)| rows).sum();
         let part_count = tensors.len();
         let mut products: Vec<Product> = Vec::new();
         for expert in 0..count as usize {
@@ -199,12 +185,21 @@ impl Finder<'_> {
                 if place.pack as usize != pack {
                     return Err(EngineError::MissingExpert { layer, expert });
                 }
-                let form = self.form(place.part, dtype, columns, all_rows)?;
+                let form = self.form(place.part, dtype, columns)?;
                 let found = products.iter().position(|p| p.form == form).unwrap_or_else(|| {
-                    let tile_rows = (self.tile_rows)(form, all_rows);
+                    let tile_rows = self.kernels.tile_rows(form);
                     let parts = vec![PartArgs::default(); count as usize * part_count];
-                    let scales = ScaleTable::default();
-                    products.push(Product { form, columns, parts, tiles: 0, tile_rows, table: 0, grid: 0, scales });
+                    products.push(Product {
+                        form,
+                        columns,
+                        parts,
+                        tiles: 0,
+                        tile_rows,
+                        paired: false,
+                        table: 0,
+                        grid: 0,
+                        scales: ScaleTable::default(),
+                    });
                     products.len() - 1
                 });
                 if matches!(form, Form::Scaled { .. }) {

@@ -37,6 +37,8 @@ pub struct ExpertCache {
     free: Vec<usize>,
     slots: usize,
     layers: Vec<Layer>,
+    /// The layer to look at first: where the farthest one was.
+    hint: usize,
     /// What bringing each expert back costs a byte, from the tier below, in any unit.
     costs: Vec<f64>,
 }
@@ -50,6 +52,7 @@ impl ExpertCache {
             free: (0..slots).rev().collect(),
             slots,
             layers: vec![Layer::default(); shape.layers],
+            hint: 0,
             costs: vec![1.0; shape.count()],
         }
     }
@@ -140,19 +143,20 @@ impl ExpertCache {
         policy.next_use(expert, policy.now()) / self.costs[expert]
     }
 
-    /// The expert that is needed last, and how far away that is; among equals the first one.
+    /// The expert that is needed last, and how far away that is.
     fn farthest(&mut self, policy: &dyn ExpertPolicy, kept: &dyn Fn(usize) -> bool) -> Option<(f64, usize)> {
         let (versions, now) = (policy.clock().versions(), policy.now());
         let mut farthest: Option<Last> = None;
         // layers whose last one is kept
         let mut other = Vec::new();
-        for (layer, &version) in versions.iter().enumerate() {
-            let last = match self.layers[layer].last {
-                Some(last) if last.version == version && last.now == now => Some(last),
-                Some(last) if last.version == version => {
-                    Some(Last { distance: self.distance(last.expert, policy), now, ..last })
-                }
-                _ => self.last_of(layer, policy, &|_| false).map(|last| Last { version, ..last }),
+        let layers = self.layers.len();
+        for layer in (self.hint..layers).chain(0..self.hint.min(layers)) {
+            let version = versions[layer];
+            let last = match self.layers[layer].last.filter(|last| last.version == version) {
+                Some(last) if last.now == now => Some(last),
+                Some(last) if farthest.is_some_and(|farthest| self.most(&last, now) <= farthest.distance) => continue,
+                Some(last) => Some(Last { distance: self.distance(last.expert, policy), now, ..last }),
+                None => self.last_of(layer, policy, &|_| false).map(|last| Last { version, ..last }),
             };
             self.layers[layer].last = last;
             let Some(last) = last else { continue };
@@ -165,7 +169,15 @@ impl ExpertCache {
         }
         let others = other.into_iter().filter_map(|layer| self.last_of(layer, policy, kept));
         let farthest = others.chain(farthest).reduce(|a, b| if b.distance > a.distance { b } else { a })?;
+        self.hint = self.shape.layer(farthest.expert);
         Some((farthest.distance, farthest.expert))
+    }
+
+    /// How far away a layer's last can be by now: time passes by a step a step.
+    fn most(&self, last: &Last, now: usize) -> f64 {
+        #[allow(clippy::cast_precision_loss)] // far fewer than 2^53
+        let steps = now.abs_diff(last.now) as f64;
+        last.distance + steps / self.costs[last.expert]
     }
 
     /// The same of a layer.

@@ -49,15 +49,15 @@ impl VitalityOracle for Classic {
         self.clock.shape().layer(pack)
     }
 
-    fn probability(&self, pack: usize) -> f64 {
-        f64::from(self.score[pack])
+    fn probability(&self, _: usize) -> f64 {
+        self.clock.shape().share()
     }
 
     /// The lower the sum, the farther; it knows nothing of where the pass is.
     fn next_use(&self, pack: usize, _: usize) -> f64 {
         #[allow(clippy::cast_precision_loss)] // a few thousand layers
         let pass = self.steps() as f64;
-        pass / self.probability(pack)
+        pass / f64::from(self.score[pack])
     }
 }
 
@@ -85,5 +85,21 @@ impl ExpertPolicy for Classic {
 
     fn clock(&self) -> &Clock {
         &self.clock
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn use_meaning_and_recency_count() {
+        let mut classic = Classic::new(ExpertShape { layers: 1, experts: 4, used: 1 });
+        [0, 0, 0, 1].iter().for_each(|&e| classic.update_predictor(0, &[e]));
+        let sum = |classic: &Classic| [0, 1, 2].map(|e| (classic.score[e] * 1000.0).round());
+        assert_eq!(sum(&classic), [650.0, 433.0, 200.0]);
+        classic.seed(&[0.0, 0.0, 7.0, 3.5]);
+        assert_eq!(sum(&classic), [650.0, 433.0, 500.0]);
+        assert!(classic.next_use(0, 1) < classic.next_use(2, 1));
     }
 }

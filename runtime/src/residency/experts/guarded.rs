@@ -11,7 +11,7 @@ const WINDOW: usize = 256;
 const POINT: f64 = 0.01;
 /// Layers that suffice to compare: some stand for all, as sampled sets of a processor's cache do (M. K. Qureshi and others,
 /// Adaptive insertion policies for high performance caching, 2007).
-const SAMPLED: usize = 12;
+const SAMPLED: usize = 8;
 
 /// Decides as a policy does, and as LRU does while that policy trails LRU by more than a point over the last 256 tokens. What
 /// each of them would have hit is found beside the real cache, with caches of its share of some layers.

@@ -181,3 +181,51 @@ fn outer<const N: usize>(a: &[f32], b: &[f32; N], sum: &mut [f32]) {
 fn add<const N: usize>(a: &[f32; N], sum: &mut [f32]) {
     a.iter().zip(sum).for_each(|(a, sum)| *sum += a);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Samples that depend on all inputs, half of them used.
+    fn samples() -> ([Lanes; INPUTS], Lanes, Lanes) {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut draw = || f32::from(u16::try_from(rng.next_u32() >> 16).unwrap()) / 65536.0;
+        let x: [Lanes; INPUTS] = std::array::from_fn(|_| std::array::from_fn(|_| draw()));
+        let seen = std::array::from_fn(|l| f32::from(u8::from(x[1][l] + x[3][l] > x[0][l] + 0.4)));
+        (x, seen, std::array::from_fn(|l| if l % 3 == 0 { 4.0 } else { 1.0 }))
+    }
+
+    fn loss(network: &Network, x: &[Lanes; INPUTS], seen: &Lanes, weight: &Lanes) -> f64 {
+        let logits = network.logits(x);
+        (0..LANES).map(|l| f64::from(weight[l]) * f64::from((1.0 - 2.0 * seen[l]) * logits[l]).exp().ln_1p()).sum()
+    }
+
+    #[test]
+    fn a_step_follows_the_slope_of_every_weight() {
+        let (x, seen, weight) = samples();
+        let before = Network::new([-1.0, 1.4, 1.4, 1.4], -1.0);
+        let mut after = before.clone();
+        after.learn(&x, &seen, &weight);
+        for i in 0..WEIGHTS {
+            let shifted = |by: f32| {
+                let mut network = before.clone();
+                network.weights[i] += by;
+                loss(&network, &x, &seen, &weight)
+            };
+            let slope = (shifted(1e-3) - shifted(-1e-3)) / 2e-3;
+            let square = f64::from(DECAY) * f64::from(SQUARE) + f64::from(1.0 - DECAY) * slope * slope;
+            let expected = -f64::from(RATE) * slope / square.sqrt();
+            let step = f64::from(after.weights[i] - before.weights[i]);
+            assert!((step - expected).abs() < 1e-3, "weight {i}: {step}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn it_learns() {
+        let (x, seen, weight) = samples();
+        let mut network = Network::new([0.0; INPUTS], 0.0);
+        let first = loss(&network, &x, &seen, &weight);
+        (0..2000).for_each(|_| network.learn(&x, &seen, &weight));
+        assert!(loss(&network, &x, &seen, &weight) < 0.2 * first);
+    }
+}

@@ -49,6 +49,8 @@ pub struct NextUse {
     against: Vec<f32>,
     /// The same in the pass to come alone; NaN where no more is known.
     soon: Vec<f32>,
+    /// Passes that each is expected to be left out.
+    passes: Vec<f32>,
 }
 
 impl NextUse {
@@ -75,6 +77,7 @@ impl NextUse {
             ahead: None,
             against: vec![0.0; shape.count()],
             soon: vec![f32::NAN; shape.count()],
+            passes: vec![0.0; shape.count()],
         };
         (0..shape.layers).for_each(|layer| Task::Expect.run(&mut policy, layer));
         policy
@@ -85,19 +88,26 @@ impl NextUse {
         self.network.weights()
     }
 
+    /// Every token uses every expert: all chances are 1.
+    fn is_dense(&self) -> bool {
+        self.shape.used >= self.shape.experts
+    }
+
     fn range(&self, layer: usize) -> Range<usize> {
         layer * self.shape.experts..(layer + 1) * self.shape.experts
     }
 
-    /// A token has gone through `chosen`.
+    /// A token has gone through `chosen`; `early`: routers are run early, so that layers need not say what follows them.
     #[inline(always)]
-    fn update(&mut self, layer: usize, chosen: &[u32]) {
-        let all = self.shape.used >= self.shape.experts;
-        if !all && (self.clock.passes() + layer).is_multiple_of(TURNS) {
+    fn update(&mut self, layer: usize, chosen: &[u32], early: bool) {
+        if self.is_dense() {
+            return;
+        }
+        if (self.clock.passes() + layer).is_multiple_of(TURNS) {
             self.learn(layer, chosen);
         }
         self.tokens.count(layer, &self.last[layer], chosen);
-        if layer > 0 {
+        if layer > 0 && !early {
             self.layers.count(layer, &self.last[layer - 1], chosen);
         }
         self.last[layer].clear();
@@ -109,8 +119,7 @@ impl NextUse {
             self.usage[layer].relate(lifts);
         }
         self.expect(layer);
-        self.soon[range].fill(f32::NAN);
-        if layer + 1 < self.shape.layers {
+        if layer + 1 < self.shape.layers && !early {
             self.foresee(layer + 1, chosen);
         }
     }
@@ -144,7 +153,7 @@ impl NextUse {
     #[inline(always)]
     fn expect(&mut self, layer: usize) {
         self.clock.changed(layer);
-        if self.shape.used >= self.shape.experts {
+        if self.is_dense() {
             return;
         }
         let range = self.range(layer);
@@ -155,6 +164,9 @@ impl NextUse {
             }
             against.copy_from_slice(&odds[..against.len()]);
         }
+        let range = self.range(layer);
+        self.passes[range.clone()].copy_from_slice(&self.against[range.clone()]);
+        self.soon[range].fill(f32::NAN);
     }
 
     /// What the experts of the layer before say of a layer's pass to come.
@@ -166,26 +178,35 @@ impl NextUse {
             for (soon, against) in soon.iter_mut().zip(&self.against[range]) {
                 *soon = against / *soon;
             }
-            self.clock.changed(layer);
+            self.leave_out(layer);
         }
     }
 
-    /// Learns what ranks mean, if this is the layer that was looked ahead to.
-    fn calibrate(&mut self, layer: usize, chosen: &[u32]) {
-        if let Some((ahead, ranks)) = self.ahead.take()
-            && ahead == layer
-        {
-            let against = &self.against[self.range(layer)];
-            for (e, (&rank, against)) in (0..).zip(ranks.iter().zip(against)) {
-                self.ranks.count(rank, 1.0 / (1.0 + against), chosen.contains(&e));
-            }
+    /// Passes until a layer's experts are used, where more is known of the first.
+    #[inline(always)]
+    fn leave_out(&mut self, layer: usize) {
+        let range = self.range(layer);
+        let odds = self.against[range.clone()].iter().zip(&self.soon[range.clone()]);
+        for (passes, (against, soon)) in self.passes[range].iter_mut().zip(odds) {
+            *passes = soon / (1.0 + soon) * (1.0 + against);
         }
+        self.clock.changed(layer);
+    }
+
+    /// Learns what ranks mean, if this is the layer that was looked ahead to; whether it is.
+    fn calibrate(&mut self, layer: usize, chosen: &[u32]) -> bool {
+        let Some((_, ranks)) = self.ahead.take().filter(|(ahead, _)| *ahead == layer) else { return false };
+        let against = &self.against[self.range(layer)];
+        for (e, (&rank, against)) in (0..).zip(ranks.iter().zip(against)) {
+            self.ranks.count(rank, 1.0 / (1.0 + against), chosen.contains(&e));
+        }
+        true
     }
 }
 
 /// What runs in the vectors of this machine. No closure: that would not be inlined into the function that may use them.
 enum Task<'a> {
-    Update(&'a [u32]),
+    Update(&'a [u32], bool),
     Expect,
 }
 
@@ -203,7 +224,7 @@ impl WithSimd for Job<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let Self(task, policy, layer) = self;
         match task {
-            Task::Update(chosen) => policy.update(layer, chosen),
+            Task::Update(chosen, early) => policy.update(layer, chosen, early),
             Task::Expect => policy.expect(layer),
         }
     }
@@ -231,19 +252,17 @@ impl VitalityOracle for NextUse {
         let layers = self.shape.layers;
         let (layer, now) = (self.shape.layer(pack), now % layers);
         let way = if layer < now { layer + layers - now } else { layer - now };
-        let (against, soon) = (f64::from(self.against[pack]), f64::from(self.soon[pack]));
-        let passes = if soon.is_nan() { against } else { soon / (1.0 + soon) * (1.0 + against) };
         #[allow(clippy::cast_precision_loss)] // a few thousand layers
         let (way, layers) = (way as f64, layers as f64);
-        way + layers * passes
+        way + layers * f64::from(self.passes[pack])
     }
 }
 
 impl ExpertPolicy for NextUse {
     fn update_predictor(&mut self, layer: usize, chosen: &[u32]) {
         self.clock.tick(layer);
-        self.calibrate(layer, chosen);
-        Task::Update(chosen).run(self, layer);
+        let early = self.calibrate(layer, chosen);
+        Task::Update(chosen, early).run(self, layer);
     }
 
     fn look_ahead(&mut self, layer: usize, ranked: &[u32]) {
@@ -255,7 +274,7 @@ impl ExpertPolicy for NextUse {
             self.soon[expert] = self.against[expert] / self.ranks.lift(rank);
         }
         self.ahead = Some((layer, ranks));
-        self.clock.changed(layer);
+        self.leave_out(layer);
     }
 
     fn seed(&mut self, heat: &[f32]) {
@@ -268,5 +287,104 @@ impl ExpertPolicy for NextUse {
 
     fn clock(&self) -> &Clock {
         &self.clock
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: ExpertShape = ExpertShape { layers: 3, experts: 8, used: 2 };
+
+    /// Tokens that always go through 0 and 1, and now and then one of the others.
+    fn practised(tokens: u32) -> NextUse {
+        let mut policy = NextUse::new(SHAPE, &WarmStart::default());
+        for token in 0..tokens {
+            for layer in 0..SHAPE.layers {
+                let other = if token % 5 == 4 { 2 + token % 6 } else { 1 };
+                policy.update_predictor(layer, &[0, other]);
+            }
+        }
+        policy
+    }
+
+    #[test]
+    fn what_is_always_used_is_expected_next_time() {
+        let policy = practised(200);
+        for layer in 0..SHAPE.layers {
+            let chance = |e| policy.probability(SHAPE.expert(layer, e));
+            assert!(
+                chance(0) > 0.8 && chance(1) > 0.5 && chance(5) < 0.25,
+                "{} {} {}",
+                chance(0),
+                chance(1),
+                chance(5)
+            );
+        }
+        // the pass is over: the first layer is next
+        let soonest = policy.predict_next_packs(policy.now(), 6);
+        assert!(soonest[0] == 0 && [1, 8, 9, 16, 17].iter().all(|expert| soonest.contains(expert)), "{soonest:?}");
+        assert!(policy.next_use(8, policy.now()) - policy.next_use(0, policy.now()) < 2.0);
+    }
+
+    #[test]
+    fn the_same_tokens_teach_the_same() {
+        let [a, b] = [0, 1].map(|_| practised(100));
+        assert_eq!(a.weights(), b.weights());
+        assert_eq!(a.passes, b.passes);
+        let warm = WarmStart { weights: a.weights().to_vec(), ..WarmStart::default() };
+        assert_eq!(NextUse::new(SHAPE, &warm).weights(), a.weights());
+    }
+
+    #[test]
+    fn weights_that_are_none_are_not_taken() {
+        let plain = NextUse::new(SHAPE, &WarmStart::default());
+        for weights in [vec![1.0; WEIGHTS - 1], vec![f32::NAN; WEIGHTS]] {
+            let policy = NextUse::new(SHAPE, &WarmStart { weights, ..WarmStart::default() });
+            assert_eq!(policy.weights(), plain.weights());
+        }
+    }
+
+    #[test]
+    fn what_a_prompt_used_is_expected_first() {
+        let mut policy = NextUse::new(SHAPE, &WarmStart::default());
+        let heat: Vec<f32> = (0..SHAPE.count()).map(|expert| if expert % 8 == 6 { 90.0 } else { 10.0 }).collect();
+        policy.seed(&heat);
+        assert!((0..8).all(|expert| policy.probability(expert) <= policy.probability(6)));
+        // heat of another shape, or none, changes nothing
+        let before = policy.passes.clone();
+        policy.seed(&[]);
+        assert_eq!(policy.passes, before);
+        policy.seed(&vec![f32::NAN; SHAPE.count()]);
+        assert!(policy.passes.iter().all(|passes| passes.is_finite()));
+    }
+
+    #[test]
+    fn a_router_run_early_is_believed_as_far_as_it_was_right() {
+        let mut policy = practised(20);
+        let way = |policy: &NextUse, e| policy.next_use(SHAPE.expert(1, e), policy.now());
+        for token in 0..100 {
+            let e = 2 + token % 6;
+            policy.update_predictor(0, &[0, 1]);
+            let before = way(&policy, e);
+            policy.look_ahead(1, &[e, 2 + (token + 1) % 6]);
+            if token > 50 {
+                assert!(way(&policy, e) < before && policy.probability(SHAPE.expert(1, e)) > 0.7);
+                assert!(policy.probability(SHAPE.expert(1, 2 + (token + 1) % 6)) < 0.3);
+            }
+            policy.update_predictor(1, &[e, 0]);
+            policy.update_predictor(2, &[0, 1]);
+        }
+    }
+
+    #[test]
+    fn experts_that_all_tokens_use_are_a_dense_model() {
+        let shape = ExpertShape { layers: 2, experts: 3, used: 3 };
+        let mut policy = NextUse::new(shape, &WarmStart::default());
+        policy.update_predictor(0, &[0, 1, 2]);
+        assert_eq!(
+            [0, 3].map(|expert| (policy.probability(expert), policy.next_use(expert, policy.now()))),
+            [(1.0, 1.0), (1.0, 0.0)]
+        );
     }
 }

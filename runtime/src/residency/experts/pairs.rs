@@ -2,8 +2,8 @@
 
 use super::{ExpertShape, Follows};
 
-/// Most pairs that are counted, 4 bytes each; a model with more goes without.
-const MOST_PAIRS: usize = 1 << 24;
+/// Most pairs that are counted, 4 bytes each: DeepSeek V3 has fewer; a model with more goes without.
+const MOST_PAIRS: usize = 1 << 22;
 /// What is expected without evidence counts as so many observations.
 const DOUBT: f32 = 12.0;
 /// One expert's evidence changes a chance by these factors at most.
@@ -16,6 +16,7 @@ const SEEDED: f32 = 64.0;
 #[derive(Clone, Debug)]
 pub(super) struct Pairs {
     experts: usize,
+    used: usize,
     /// `[layers][experts before][experts]`; empty where there are too many.
     counts: Vec<f32>,
     /// `[layers][experts before]`.
@@ -26,20 +27,30 @@ impl Pairs {
     pub fn new(shape: ExpertShape) -> Self {
         let cells = shape.count().saturating_mul(shape.experts);
         let counts = if cells <= MOST_PAIRS { vec![0.0; cells] } else { Vec::new() };
-        Self { experts: shape.experts, counts, all: vec![0.0; shape.count()] }
+        Self { experts: shape.experts, used: shape.used, counts, all: vec![0.0; shape.count()] }
     }
 
-    /// Takes over what was counted elsewhere; pairs of no such layer or expert are left out.
+    /// Takes over what was counted elsewhere; pairs of no such layer or expert are left out. What is not told of an expert that
+    /// is told of, the others share.
     pub fn seed(&mut self, follows: &[Follows]) {
-        let mut seen = vec![false; self.all.len()];
+        let mut told = vec![Vec::new(); self.all.len()];
         for pair in follows {
             let [layer, before, expert] = [pair.layer, pair.before, pair.expert].map(|n| n as usize);
             let row = layer * self.experts + before;
-            if before.max(expert) >= self.experts || self.counts.is_empty() || row >= seen.len() {
+            if before.max(expert) >= self.experts || self.counts.is_empty() || row >= told.len() {
                 continue;
             }
-            self.counts[row * self.experts + expert] += pair.probability.clamp(0.0, 1.0) * SEEDED;
-            self.all[row] += if std::mem::replace(&mut seen[row], true) { 0.0 } else { SEEDED };
+            told[row].push((expert, pair.probability.clamp(0.0, 1.0)));
+        }
+        for (row, told) in told.into_iter().enumerate().filter(|(_, told)| !told.is_empty()) {
+            #[allow(clippy::cast_precision_loss)] // a few thousand experts
+            let [used, others] = [self.used, self.experts.saturating_sub(told.len()).max(1)].map(|n| n as f32);
+            let rest = (used - told.iter().map(|(_, probability)| probability).sum::<f32>()).max(0.0) / others;
+            let counts = &mut self.counts[row * self.experts..][..self.experts];
+            let others = rest.min(1.0) * SEEDED;
+            counts.iter_mut().for_each(|count| *count += others);
+            told.iter().for_each(|&(expert, probability)| counts[expert] += probability * SEEDED - others);
+            self.all[row] += SEEDED;
         }
     }
 
@@ -67,7 +78,7 @@ impl Pairs {
             let counts = &self.counts[row * self.experts..(row + 1) * self.experts];
             let all = 1.0 / (self.all[row] + DOUBT);
             for ((lift, count), share) in lifts.iter_mut().zip(counts).zip(shares) {
-                *lift *= ((count / share.max(1e-4) + DOUBT) * all).clamp(LEAST, MOST);
+                *lift *= ((count / share.max(1e-3) + DOUBT) * all).clamp(LEAST, MOST);
             }
         }
         lifts.iter_mut().for_each(|lift| *lift = lift.sqrt());

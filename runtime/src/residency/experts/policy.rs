@@ -4,7 +4,8 @@ use super::super::VitalityOracle;
 use super::Clock;
 
 /// A [`VitalityOracle`] of experts, numbered as [`ExpertShape`](super::ExpertShape) does, that learns where tokens go. A step is
-/// a layer that has experts, and [`next_use`](VitalityOracle::next_use) is counted from [`now`](Self::now).
+/// a layer that has experts, and [`next_use`](VitalityOracle::next_use) is counted from [`now`](Self::now). While a layer does not
+/// change, the next use of its experts comes nearer, or is farther, by at most one step a step, all alike.
 pub trait ExpertPolicy: VitalityOracle + Send {
     /// A token goes through these experts of a layer: called in order of layers, token after token, while decoding only.
     fn update_predictor(&mut self, layer: usize, chosen: &[u32]);

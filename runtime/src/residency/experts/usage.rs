@@ -9,6 +9,8 @@ const SHORT: f32 = 1.0 / 16.0;
 const LONG: f32 = 1.0 / 256.0;
 /// Experts count as used this many tokens ago at first.
 const LONG_AGO: f32 = 255.0;
+/// Without evidence a share is the mean, which counts as so many tokens.
+const DOUBT: f32 = 64.0;
 /// Stands for a chance that is not known.
 const UNKNOWN: f32 = -0.25;
 
@@ -36,16 +38,14 @@ impl Usage {
         Self { age, short, long, context, experts: shape.experts, scale: 1.0 / mean }
     }
 
-    /// Shares move towards `heat`, in any unit: by `weight`, from 0 to 1.
+    /// Shares move towards what `heat`, uses by tokens seen elsewhere, says of them: by `weight`, from 0 to 1.
     pub fn seed(&mut self, heat: &[f32], weight: f32) {
-        let all: f32 = heat.iter().sum();
-        if all.is_nan() || all <= 0.0 {
-            return;
-        }
+        let all: f32 = heat.iter().map(|heat| heat.max(0.0)).sum();
         #[allow(clippy::cast_precision_loss)] // a few thousand experts
-        let scale = heat.len() as f32 / (self.scale * all);
-        for (mean, heat) in self.short.iter_mut().zip(heat).chain(self.long.iter_mut().zip(heat)) {
-            *mean += ((heat * scale).clamp(0.0, 1.0) - *mean) * weight;
+        let (mean, tokens) = (1.0 / self.scale, all * self.scale / self.experts as f32);
+        for (share, heat) in self.short.iter_mut().zip(heat).chain(self.long.iter_mut().zip(heat)) {
+            let seen = (heat.max(0.0) + DOUBT * mean) / (tokens + DOUBT);
+            *share += (seen.min(1.0) - *share) * weight;
         }
     }
 

@@ -106,6 +106,14 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         self.pump()
     }
 
+    /// Brings packs to their homes while nothing else is read, in this order.
+    pub fn fill(&mut self, packs: impl IntoIterator<Item = usize>) -> Result<()> {
+        let packs: Vec<usize> = packs.into_iter().collect();
+        self.known(&packs)?;
+        self.scheduler.fill(packs);
+        Ok(())
+    }
+
     /// True where RAM holds the pack's bytes, beside VRAM or not.
     pub fn is_in_ram(&self, pack: usize) -> bool {
         self.scheduler.is_warm(pack)

@@ -122,6 +122,11 @@ impl Simulation {
     }
 
     fn announce(&mut self) -> Result<(), ResidencyError> {
+        if self.one_in(4) {
+            let mut packs: Vec<usize> = (0..self.homes.len()).collect();
+            packs.shuffle(&mut self.rng);
+            self.manager.fill(packs)?;
+        }
         let mut uses = self.model.uses();
         match self.rng.random_range(0..10) {
             0 => uses.shuffle(&mut self.rng),
@@ -237,7 +242,10 @@ impl Simulation {
         let lease = self.manager.look_up(pack)?;
         self.take(lease);
         if self.homes[pack] == MemoryTier::DiskCold {
-            self.gathered = self.submit()?;
+            // work that was submitted reads the slot, whatever fails behind it
+            let submitted = self.submit();
+            self.gathered = self.ending.last().map_or(self.gathered, |end| end.0);
+            submitted?;
         }
         Ok(())
     }
@@ -370,6 +378,7 @@ impl Simulation {
 
     /// Everything is given back, and nothing but rings is left.
     fn end(&mut self) {
+        self.manager.fill([]).unwrap();
         self.manager.forget();
         self.manager.pump().unwrap();
         self.manager.empty_caches();
