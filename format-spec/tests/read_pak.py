@@ -11,6 +11,7 @@ import read_codecs
 
 ROLES = dict(enumerate("attention-heads attention-output mlp-block mlp-down expert router norms embedding head".split(), 1))
 KINDS = {240: "scale", 255: "unused",
+         **dict(enumerate("attn_q_a attn_q_a_norm attn_q_b attn_kv_a_mqa attn_kv_a_norm attn_kv_b attn_k_b attn_v_b".split(), 72)),
          **dict(enumerate("token_embd output_norm output rope_freqs position_embd output_norm.bias".split(), 1)),
          **dict(enumerate("attn_norm attn_q attn_k attn_v attn_output attn_norm.bias attn_qkv attn_qkv.bias attn_q.bias attn_k.bias "
                           "attn_v.bias attn_q_norm attn_k_norm attn_output.bias post_attention_norm attn_sinks".split(), 16)),

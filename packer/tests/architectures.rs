@@ -145,7 +145,8 @@ fn designs_of_both_sources() {
     let latent = |query_rank| json!({"latent.query_rank": query_rank, "latent.kv_rank": 20, "latent.value_dim": 16, "latent.norm_eps": 1e-6});
     let groups = |score: &str| json!({"experts.groups": 4, "experts.groups_used": 2, "experts.group_score": score});
     let all = |parts: &[Json]| parts.iter().flat_map(|part| part.as_object().unwrap().clone()).collect::<Json>();
-    let scale = |multiplier: f64| json!({"attention.scale": (0.1 * multiplier * 4f64.ln() + 1.0).powi(2) / root(20.0)});
+    let scale =
+        |multiplier: f64, dim| json!({"attention.scale": (0.1 * multiplier * 4f64.ln() + 1.0).powi(2) / root(dim)});
     let oss = [
         json!({"activation": "clamped_swiglu", "attention.windows": [11, 0]}),
         experts(6, 3, 64, 0, "softmax", 1, 1.0),
@@ -153,11 +154,11 @@ fn designs_of_both_sources() {
     ];
     let mixtures = [
         ("gpt-oss", all(&oss), Some(all(&oss[..2]))),
-        ("deepseek2-lite", all(&[scale(0.707), latent(0), experts(8, 3, 16, 32, "softmax", 0, 1.0)]), None),
+        ("deepseek2-lite", all(&[scale(0.707, 40.0), latent(0), experts(8, 3, 16, 32, "softmax", 0, 1.0)]), None),
         ("deepseek2", all(&[latent(24), experts(8, 3, 16, 16, "softmax", 0, 3.0), groups("best")]), None),
         (
             "deepseek3",
-            all(&[scale(1.0), latent(24), experts(8, 3, 16, 16, "sigmoid", 1, 2.5), groups("best_two")]),
+            all(&[scale(1.0, 20.0), latent(24), experts(8, 3, 16, 16, "sigmoid", 1, 2.5), groups("best_two")]),
             None,
         ),
     ];

@@ -13,13 +13,15 @@ use symbiote_tests::fixtures;
 const MIB: u64 = 1 << 20;
 
 /// Dense and of experts, coded and not.
-const MODELS: [(&str, Codec); 6] = [
+const MODELS: [(&str, Codec); 8] = [
     ("tiny-llama-bf16-tied", Codec::P12),
     ("tiny-llama", Codec::Raw),
     ("tiny-llama/tiny-llama-q8_0.gguf", Codec::Raw),
     ("tiny-qwen3moe", Codec::Raw),
     ("tiny-qwen2moe", Codec::Raw),
     ("tiny-qwen3moe-fp8", Codec::Raw),
+    ("tiny-gpt-oss", Codec::Raw),
+    ("tiny-deepseek2-lite/tiny-deepseek2-lite.gguf", Codec::P12),
 ];
 
 /// How a device's memory is treated.

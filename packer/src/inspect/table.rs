@@ -58,7 +58,11 @@ fn config(out: &mut String, archive: &Archive) -> std::fmt::Result {
         "  model       {} layers, hidden {}, feed-forward {}, norm epsilon {:e}",
         c.layer_count, c.hidden_size, c.ffn_size, c.norm_eps
     )?;
-    writeln!(out, "  attention   {} heads of {}, {} key-value heads", c.head_count, c.head_dim, c.kv_head_count)?;
+    write!(out, "  attention   {} heads of {}, ", c.head_count, c.head_dim)?;
+    match &c.design.latent {
+        None => writeln!(out, "{} key-value heads", c.kv_head_count)?,
+        Some(latent) => writeln!(out, "values of {}, by latent vectors of {}", latent.value_dim, latent.kv_rank)?,
+    }
     writeln!(out, "  vocabulary  {} tokens, {head}; context {}", c.vocab_size, c.context_length)?;
     writeln!(
         out,

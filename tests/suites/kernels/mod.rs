@@ -11,7 +11,7 @@
 //! | `norm`, `heads`, `attention`, `activate` | the rest of a layer |
 //! | `attention_token`, `fused` | what a pass of one token does at once on a GPU |
 //! | `latent` | latent attention in front of the softmax |
-//! | `route` | the choice of experts |
+//! | `route`, `mixture` | the choice of experts; rows on their way to them and back |
 //!
 //! A kernel that relies on the size of a subgroup runs with every size of the device. Nothing else depends on the device.
 
@@ -24,6 +24,7 @@ mod fused;
 mod heads;
 mod latent;
 mod matmul;
+mod mixture;
 mod narrowed;
 mod norm;
 mod packed;
