@@ -78,6 +78,7 @@ fn decode(
     engine.forward(&ids(prompt_tokens, 0))?;
     let first_token = start.elapsed().as_secs_f64();
     // once more, with everything in its place
+    engine.settle()?;
     engine.truncate(0);
     let start = Instant::now();
     engine.forward(&ids(prompt_tokens, 1))?;

@@ -166,6 +166,11 @@ impl SymbioteEngine {
         })
     }
 
+    /// Waits until all that stays is in its place: experts else come as they are chosen, and while nothing else is read.
+    pub fn settle(&mut self) -> Result<(), EngineError> {
+        Ok(self.packs.settle()?)
+    }
+
     /// Tells `progress` of the bytes that stay in memory, as they are read.
     pub fn on_load(&mut self, progress: LoadProgress) {
         self.progress = Some(progress);

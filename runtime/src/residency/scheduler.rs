@@ -6,6 +6,9 @@ use std::collections::VecDeque;
 
 use super::MemoryTier;
 
+/// Reads at once that nobody has asked for: what is asked for waits for them to end.
+const MOST_IDLE: usize = 3;
+
 /// Where a pack lies, or goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Spot {
@@ -465,7 +468,12 @@ impl PackScheduler {
 
     /// Reads a pack for its home while nobody asks for another.
     fn next_idle(&mut self, passed: Passed) -> Option<Action> {
-        if self.idle.is_empty() || self.fetches.iter().any(|f| matches!(f.stage, Stage::Planned | Stage::Reading)) {
+        let asked = |f: &Fetch| !f.idle && matches!(f.stage, Stage::Planned | Stage::Reading);
+        let idle = self.fetches.iter().filter(|f| f.idle).count();
+        if self.idle.is_empty()
+            || idle >= MOST_IDLE
+            || self.fetches.iter().any(|f| asked(f) || f.stage == Stage::Planned)
+        {
             return None;
         }
         while let Some(pack) = self.idle.pop_front() {

@@ -114,6 +114,17 @@ impl<S: PackStore, R: PackReader<S::Target>> NomadPackManager<S, R> {
         Ok(())
     }
 
+    /// Waits until the packs that [`fill`](Self::fill) named are in their homes.
+    pub fn settle(&mut self) -> Result<()> {
+        loop {
+            self.pump()?;
+            if !self.scheduler.is_filling() {
+                return Ok(());
+            }
+            self.wait(self.scheduler.blocked(self.passed))?;
+        }
+    }
+
     /// True where RAM holds the pack's bytes, beside VRAM or not.
     pub fn is_in_ram(&self, pack: usize) -> bool {
         self.scheduler.is_warm(pack)

@@ -16,6 +16,11 @@ impl PackScheduler {
         self.idle = packs.into_iter().collect();
     }
 
+    /// True while packs that [`fill`](Self::fill) named are still to come.
+    pub fn is_filling(&self) -> bool {
+        !self.idle.is_empty() || self.fetches.iter().any(|f| f.idle)
+    }
+
     /// Makes VRAM the home of a pack for a while, with a place there that a cache gives it. `false`, with nothing changed, while
     /// it is on its way somewhere else.
     pub fn promote(&mut self, pack: usize) -> bool {
