@@ -127,7 +127,6 @@ fn tensors_of_other_types_are_left_out_and_said_to_be() {
     model.tensor("blk.1.ffn_up.weight").ty = 40;
     bench.write("m.gguf", model.build());
     let mut folder = as_folder(&plain_gguf());
-    folder.tensors[3].dtype = safetensors::Dtype::I16;
     folder.tensors.push(hugging_face::Tensor {
         name: "scale".into(),
         dtype: safetensors::Dtype::F32,
@@ -140,17 +139,22 @@ fn tensors_of_other_types_are_left_out_and_said_to_be() {
         shape: vec![0, 4],
         data: vec![],
     });
-    let name = folder.tensors[3].name.clone();
+    folder.tensors.push(hugging_face::Tensor {
+        name: "odd".into(),
+        dtype: safetensors::Dtype::C64,
+        shape: vec![2],
+        data: vec![0; 16],
+    });
     folder.write(&bench.path("m"), 1);
 
     let json = measured(&bench, "m.gguf");
     assert_eq!(json["left_out"], json!([{ "name": "blk.1.ffn_up.weight", "type": "NVFP4" }]));
     assert_eq!(json["total"]["tensors"], 29);
     let json = measured(&bench, "m");
-    assert_eq!(json["left_out"], json!([{ "name": name, "type": "I16" }]));
-    assert_eq!((&json["total"]["tensors"], &tensor(&json, "scale")["weights"]), (&json!(30), &json!(1)));
+    assert_eq!(json["left_out"], json!([{ "name": "odd", "type": "C64" }]));
+    assert_eq!((&json["total"]["tensors"], &tensor(&json, "scale")["weights"]), (&json!(31), &json!(1)));
     let text = bench.done(&["inspect", "--codecs", "m"]);
-    assert!(text.contains("left out: 1 tensor of types that are not read (I16)"), "{text}");
+    assert!(text.contains("left out: 1 tensor of types that are not read (C64)"), "{text}");
     assert!(bench.refused(&["convert", "m.gguf"]).contains("blk.1.ffn_up.weight is stored as NVFP4"));
 }
 

@@ -1,6 +1,7 @@
 #version 460
 // y[t][i] = activation(gate) * up, with gate = x[t][i] and up = x[t][width + i] (arXiv 2002.05202), or activation(x[t][i]);
-// biases are added first. Gate and up may also take turns in x, and in the first vector of biases, which then has both. The clamped SwiGLU is activation(min(gate, 7)) * (clamp(up, -7, 7) + 1).
+// biases are added first. Gate and up may also take turns in x, and in the first vector of biases, which then has both. The clamped SwiGLU is
+// activation(min(gate, 7)) * (clamp(up, -7, 7) + 1).
 #include "common.glsl"
 #include "vector.glsl"
 layout(constant_id = 1) const uint ACTIVATION = 0;

@@ -309,7 +309,12 @@ pub(crate) fn by_config_json(config: &JsonObject) -> Result<(&'static Architectu
         (Some(class), None) => (*class).into(),
         (None, found) => found.unwrap_or("not named in config.json").into(),
     };
-    Err(unknown(&found, ALL.into_iter().filter(|a| a.config_json.is_some()).map(|a| a.class)))
+    Err(unknown(&found, ALL.into_iter().filter(|a| a.config_json.is_some()).map(|a| short(a.class))))
+}
+
+/// A class without the end that nearly all have.
+fn short(class: &'static str) -> &'static str {
+    class.strip_suffix("ForCausalLM").unwrap_or(class)
 }
 
 fn unknown(found: &str, known: impl Iterator<Item = &'static str>) -> ArchitectureError {

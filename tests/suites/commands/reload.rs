@@ -10,7 +10,8 @@ use tempfile::TempDir;
 use super::open;
 
 const KERNEL: &str = "activate.comp";
-const RESULT: &str = "activation(a.x.at[at] + bias_at(a.packs, a.gate_bias, i)) * up";
+const RESULT: &str =
+    "gate(a.x.at[at + gate_at] + bias_at(a.packs, a.gate_bias, INTERLEAVED ? 2 * first + gate_at : first + i), up)";
 
 /// The kernels' sources in a folder of their own.
 fn sources() -> TempDir {
@@ -50,12 +51,12 @@ fn a_change_is_taken_over_and_a_mistake_is_not() {
     assert_eq!(original, built_in, "the same sources");
     assert_eq!(engine.reload_shaders().swapped, [""; 0], "nothing has changed");
 
-    edit(folder.path(), "2.0 * activation(a.x.at[at]) * up");
+    edit(folder.path(), "2.0 * gate(a.x.at[at + gate_at], up)");
     assert_eq!(engine.reload_shaders().swapped, ["activate"]);
     let changed = logits(&mut engine);
     assert_ne!(changed, original);
 
-    edit(folder.path(), "activation(a.x.at[at]) * no_such_name");
+    edit(folder.path(), "gate(a.x.at[at + gate_at], no_such_name)");
     let report = engine.reload_shaders();
     assert_eq!(report.swapped, [""; 0]);
     let [(name, message)] = report.failed.as_slice() else { panic!("{report:?}") };

@@ -86,9 +86,9 @@ fn folders() {
     copy_folder(&bench, "tiny-llama-bf16-tied", "no-shard", |f| f != "model-00002-of-00003.safetensors");
     copy_folder(&bench, "tiny-llama", "bad-json", |f| f != "config.json");
     bench.write("bad-json/config.json", "{\"architectures\": [");
-    copy_folder(&bench, "tiny-llama", "mixtral", |f| f != "config.json");
-    let mixtral = r#"{"architectures": ["MixtralForCausalLM"], "model_type": "mixtral"}"#;
-    bench.write("mixtral/config.json", mixtral);
+    copy_folder(&bench, "tiny-llama", "rwkv", |f| f != "config.json");
+    let rwkv = r#"{"architectures": ["RwkvForCausalLM"], "model_type": "rwkv"}"#;
+    bench.write("rwkv/config.json", rwkv);
     copy_folder(&bench, "tiny-llama", "cut", |f| f != "model.safetensors");
     bench.write("cut/model.safetensors", &fixtures::bytes("tiny-llama/model.safetensors")[..50_000]);
     let tokenizer = |name: &str, old: &str, new: &str| {
@@ -111,7 +111,7 @@ fn folders() {
         ("no-weights", "model.safetensors"),
         ("no-shard", "model-00002-of-00003.safetensors: there is no such file"),
         ("bad-json", "config.json: "),
-        ("mixtral", "MixtralForCausalLM"),
+        ("rwkv", "RwkvForCausalLM"),
         ("cut", "model.safetensors: "),
         ("/dev/null", "this is not a regular file"),
     ] {
