@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use symbiote_format::Codec;
 use symbiote_packer::{Choice, ConvertOptions, Policy, Target, convert};
 use symbiote_runtime::engine::{EngineError, Link, OpenOptions, SymbioteEngine};
 use symbiote_runtime::gpu::GpuOptions;
 use symbiote_runtime::memory::Room;
 use symbiote_runtime::residency::MemoryTier;
+use symbiote_runtime::residency::experts::OracleKind;
 use symbiote_tests::fixtures;
 
 const MIB: u64 = 1 << 20;
@@ -42,14 +44,14 @@ pub struct Caps {
     pub link: Link,
 }
 
-fn open(pak: &Path, caps: Caps) -> Result<SymbioteEngine, EngineError> {
+fn options(caps: Caps) -> OpenOptions {
     let gpu = GpuOptions {
         validation: true,
         vram_cap: caps.vram,
         force_staging: caps.machine == Machine::Discrete,
         ..GpuOptions::default()
     };
-    let options = OpenOptions {
+    OpenOptions {
         gpu,
         ram_cap: caps.ram,
         // other tests take and give memory meanwhile
@@ -60,8 +62,11 @@ fn open(pak: &Path, caps: Caps) -> Result<SymbioteEngine, EngineError> {
         batch: Some(16),
         verify: true,
         ..OpenOptions::default()
-    };
-    SymbioteEngine::open(pak, &options)
+    }
+}
+
+fn open(pak: &Path, caps: Caps) -> Result<SymbioteEngine, EngineError> {
+    SymbioteEngine::open(pak, &options(caps))
 }
 
 /// The bits of the logits of a prompt in two passes, all of its rows, then of tokens one by one.
@@ -127,6 +132,31 @@ fn logits_are_the_same_bits_under_every_budget() {
                 }
             }
             assert!(streamed > 50, "{streamed}");
+        }
+    }
+}
+
+#[test]
+fn logits_are_the_same_bits_under_every_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let pak = archive(folder.path(), "tiny-qwen3moe", Codec::Raw);
+    for machine in [Machine::Own, Machine::Discrete] {
+        let (vram, ram) = least(&pak, machine);
+        let mut whole = open(&pak, Caps { machine, vram: None, ram: None, link: Link::Copy }).unwrap();
+        let expected = logits(&mut whole);
+        let all = whole.gpu().memory_used().device;
+        let some = Some(vram + (all - vram) / 2);
+        for ram in [None, Some(ram + MIB / 8)] {
+            let caps = Caps { machine, vram: some, ram, link: Link::Copy };
+            for oracle in OracleKind::value_variants() {
+                for no_prefetch in [false, true] {
+                    let options = OpenOptions { oracle: *oracle, no_prefetch, ..options(caps) };
+                    let mut engine = SymbioteEngine::open(&pak, &options).unwrap();
+                    assert!(logits(&mut engine) == expected, "{oracle:?}, {caps:?}");
+                    let counters = engine.experts().unwrap();
+                    assert!(counters.uses > 0 && counters.hits < counters.uses, "{counters}");
+                }
+            }
         }
     }
 }

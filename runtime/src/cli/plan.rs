@@ -59,6 +59,11 @@ fn text(memory: &MemoryPlan, wires: Wires) -> String {
         text += &format!("ring: {} slots of {} in VRAM", p.slots, ByteSize(p.slot_bytes));
         text += &format!(", {} of {} for reads\n", p.staging, ByteSize(p.staging_bytes));
     }
+    if p.expert_bytes > 0 {
+        let in_ram = if p.warm_cache > 0 { format!(", and {} in RAM", p.warm_cache) } else { String::new() };
+        let [experts, bytes] = [p.cache.to_string(), ByteSize(p.expert_bytes).to_string()];
+        text += &format!("experts take turns in {experts} places of {bytes} in VRAM{in_ram}\n");
+    }
     for wire in Wire::ALL {
         let rate = wires.rate(wire);
         if rate.is_finite() {
@@ -80,6 +85,7 @@ pub fn describe(memory: &MemoryPlan, wires: Wires) -> Value {
         "vram_bytes": bytes(MemoryTier::VramHot), "ram_bytes": bytes(MemoryTier::RamWarm),
         "disk_bytes": bytes(MemoryTier::DiskCold), "unified": p.unified,
         "slots": p.slots, "slot_bytes": p.slot_bytes, "staging": p.staging, "staging_bytes": p.staging_bytes,
+        "expert_places": p.cache, "expert_places_in_ram": p.warm_cache, "expert_bytes": p.expert_bytes,
         "wires": wires_json(wires), "forecast": forecast_json(&forecast),
     })
 }

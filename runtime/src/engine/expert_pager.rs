@@ -7,7 +7,7 @@ use symbiote_format::Coaccess;
 
 use super::{EngineError, Packs};
 use crate::residency::experts::{Admission, ExpertCache, ExpertPolicy, ExpertShape, OracleKind, WarmStart, policy};
-use crate::residency::{LinkTelemetry, MemoryTier, Residence};
+use crate::residency::{LinkTelemetry, MemoryTier, Residence, Wires};
 
 /// What happened to experts while single tokens went through them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub struct ExpertPager {
     vram: ExpertCache,
     ram: ExpertCache,
     prefetch: bool,
+    /// What bringing a byte from disk costs, beside one from RAM.
+    from_disk: f64,
     telemetry: LinkTelemetry,
     opened: Instant,
     /// What the token needs right now.
@@ -102,6 +104,7 @@ impl ExpertPager {
         used: u32,
         residence: &Residence,
         known: Option<Coaccess>,
+        wires: Wires,
         (oracle, prefetch): (OracleKind, bool),
     ) -> Option<Self> {
         let packs: Vec<usize> = layers.iter().flatten().flat_map(|packs| packs.iter().copied()).collect();
@@ -113,7 +116,8 @@ impl ExpertPager {
         if packs.len() != shape.count() || packs.iter().all(|&pack| residence.homes[pack] == MemoryTier::VramHot) {
             return None;
         }
-        let (vram, ram) = (ExpertCache::new(residence.cache.0, shape), ExpertCache::new(residence.warm_cache.0, shape));
+        let from_disk = if residence.unified { 1.0 } else { (wires.link / wires.disk).max(1.0) };
+        let [vram, ram] = caches(residence, shape, from_disk);
         Some(Self {
             shape,
             policy: policy(oracle, shape, residence.cache.0, &known.as_ref().map(WarmStart::from).unwrap_or_default()),
@@ -124,6 +128,7 @@ impl ExpertPager {
             vram,
             ram,
             prefetch,
+            from_disk,
             telemetry: LinkTelemetry::default(),
             opened: Instant::now(),
             current: Vec::new(),
@@ -134,8 +139,7 @@ impl ExpertPager {
 
     /// Both caches are empty, and have other sizes.
     pub fn reset(&mut self, residence: &Residence) {
-        self.vram = ExpertCache::new(residence.cache.0, self.shape);
-        self.ram = ExpertCache::new(residence.warm_cache.0, self.shape);
+        [self.vram, self.ram] = caches(residence, self.shape, self.from_disk);
         self.policy.resized(residence.cache.0);
         self.ahead.clear();
     }
@@ -246,6 +250,7 @@ impl ExpertPager {
     ) -> Result<bool, EngineError> {
         let pack = self.packs[expert];
         let policy = self.policy.as_ref();
+        let mut moved = (None, None);
         for (tier, cache) in [(MemoryTier::RamWarm, &mut self.ram), (MemoryTier::VramHot, &mut self.vram)] {
             if cache.slot_of(expert).is_some() || !packs.can_enter(tier, pack) {
                 continue;
@@ -253,8 +258,22 @@ impl ExpertPager {
             let stays = |held: usize| needed(held) || !packs.can_leave(tier, self.packs[held]);
             if let Some(Admission { slot, evicted }) = cache.admit(expert, policy, &stays) {
                 packs.promote(tier, slot, pack, evicted.map(|evicted| self.packs[evicted]))?;
+                if tier == MemoryTier::RamWarm {
+                    moved = (Some(expert), evicted);
+                }
             }
         }
+        moved.0.into_iter().for_each(|warm| self.vram.set_cost(warm, 1.0));
+        moved.1.into_iter().for_each(|cold| self.vram.set_cost(cold, self.from_disk));
         Ok(self.vram.slot_of(expert).is_some())
     }
+}
+
+/// Both caches, empty. Where RAM has one too, experts are on disk until they have been there.
+fn caches(residence: &Residence, shape: ExpertShape, from_disk: f64) -> [ExpertCache; 2] {
+    let mut vram = ExpertCache::new(residence.cache.0, shape);
+    if residence.warm_cache.0 > 0 {
+        (0..shape.count()).for_each(|expert| vram.set_cost(expert, from_disk));
+    }
+    [vram, ExpertCache::new(residence.warm_cache.0, shape)]
 }

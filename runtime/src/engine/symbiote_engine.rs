@@ -127,7 +127,7 @@ impl SymbioteEngine {
         let residence = memory.residence(options.verify);
         let experts = config.design.experts.as_ref().map_or(0, |e| e.used);
         let (how, known) = ((options.oracle, !options.no_prefetch), pak.coaccess().cloned());
-        let pager = ExpertPager::new(&weights.expert_packs(), experts, &residence, known, how);
+        let pager = ExpertPager::new(&weights.expert_packs(), experts, &residence, known, wires, how);
         let packs = NomadPackManager::new(lengths, residence, effects, memory.budgets(), gpu.info().max_buffer_bytes)?;
         let mut packs = packs;
         // what every token needs comes with the first one, experts as they are chosen and when nothing else is read
