@@ -89,7 +89,7 @@ void stage(uint to, uint n, uint own, uvec2 bias, uvec2 norm, bool turned) {
 // The token's key, or value, goes into the cache; what can be read back stays staged.
 void keep(uint to, uint64_t cache, uint row, bool write) {
   subgroupMemoryBarrierShared();
-  subgroupBarrier();
+  LANES_MEET
   const uint from = to * HEAD_DIM;
   if (KV_BYTES == 1) {
     // written twice where a key-value head has several workgroups: the same

@@ -57,9 +57,9 @@ void main() {
         const uint v = i * LANES + lane, piece = v / QUADS, quad = pass * QUADS + v % QUADS;
         lines[area + piece * (QUADS + 1) + v % QUADS] = x_at.at[column(first + min(piece, here - 1), quad / 4) / 4 + quad % 4];
       }
-      subgroupBarrier();
+      LANES_MEET
       [[unroll]] for (uint i = 0; i < QUADS; i++) x[pass * QUADS + i] = lines[area + lane * (QUADS + 1) + i];
-      subgroupBarrier();
+      LANES_MEET
     }
     const X own = prepare(x);
 #ifdef SCALED
@@ -70,7 +70,7 @@ void main() {
     for (uint r = 0; r < rows; r += DEPTH) {
 #ifdef STAGED
       [[unroll]] for (uint j = 0; j < DEPTH; j++) stage(raw[j], j, lane);
-      subgroupBarrier();
+      LANES_MEET
       [[unroll]] for (uint j = 0; j < DEPTH; j++) {
         if (r + j + DEPTH < rows) fetch(raw[j], ROW(r + j + DEPTH), here, lane);
       }
@@ -89,17 +89,17 @@ void main() {
         if (r + j < ROWS) lines[area + (r + j) * (LANES / 4 + 1) + lane / 4][lane % 4] = lane < here ? v : 0.0;
       }
 #ifdef STAGED
-      subgroupBarrier();
+      LANES_MEET
 #endif
     }
-    subgroupBarrier();
+    LANES_MEET
     [[unroll]] for (uint i = 0; i < SUMS; i++) {
       const uint at = area + min(lane + i * LANES, ROWS - 1) * (LANES / 4 + 1);
       vec4 sum = lines[at];
       [[unroll]] for (uint l = 1; l < LANES / 4; l++) sum += lines[at + l];
       sums[i] += sum_of(sum);
     }
-    subgroupBarrier();
+    LANES_MEET
   }
   [[unroll]] for (uint i = 0; i < SUMS; i++) {
     if (lane + i * LANES < ROWS) totals[gl_SubgroupID * ROWS + lane + i * LANES] = sums[i];

@@ -6,10 +6,13 @@ use ash::vk;
 
 use super::error::{During, GpuError};
 use super::logical_device::LogicalDevice;
+use super::physical_device::DeviceKind;
 use super::pipeline_cache::PipelineCache;
 
 /// The first word of every SPIR-V module.
 const SPIRV_MAGIC: u32 = 0x0723_0203;
+/// The specialization constant that tells kernels whether the lanes of a subgroup are one instruction (`common.glsl`).
+const IN_STEP: u32 = 31;
 
 /// What a pipeline is made from. The entry point is `main`, and its arguments are push constants.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,12 +56,15 @@ impl Pipeline {
         let module =
             unsafe { device.raw.create_shader_module(&create, None) }.during(&failed("loading the SPIR-V of"))?;
         let size = size_of::<u32>();
-        let entries: Vec<_> = (0_u32..)
-            .zip(info.constants)
+        let in_step = u32::from(device.physical.info.kind == DeviceKind::Cpu);
+        let values: Vec<u32> = info.constants.iter().copied().chain([in_step]).collect();
+        let mut entries: Vec<_> = (0_u32..)
+            .zip(&values)
             .map(|(id, _)| vk::SpecializationMapEntry { constant_id: id, offset: id * u32::BITS / 8, size })
             .collect();
+        entries.last_mut().into_iter().for_each(|last| last.constant_id = IN_STEP);
         let specialization =
-            vk::SpecializationInfo::default().map_entries(&entries).data(bytemuck::cast_slice(info.constants));
+            vk::SpecializationInfo::default().map_entries(&entries).data(bytemuck::cast_slice(&values));
         let mut required = vk::PipelineShaderStageRequiredSubgroupSizeCreateInfo::default();
         let mut stage = vk::PipelineShaderStageCreateInfo::default()
             .stage(vk::ShaderStageFlags::COMPUTE)

@@ -12,6 +12,13 @@
 
 layout(local_size_x_id = 0) in;
 
+// The lanes of a subgroup are one instruction wide, as on a CPU. Set for every kernel by the device (IN_STEP in pipeline.rs).
+layout(constant_id = 31) const bool IN_STEP = false;
+
+// What the lanes of a subgroup have written to shared memory is there for all of them. Lavapipe of Mesa 25.0
+// seems to take a control barrier of a subgroup for the workgroup's, and goes wrong where not every subgroup comes to it.
+#define LANES_MEET { if (IN_STEP) subgroupMemoryBarrierShared(); else subgroupBarrier(); }
+
 layout(buffer_reference, std430, buffer_reference_align = 2) readonly buffer U16s { uint16_t at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer U32s { uint at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer U64s { uint64_t at[]; };
